@@ -1,0 +1,98 @@
+// The shared-memory file of one journal: create, attach, validate, map.
+//
+// What lies in it and where: layout.h and docs/region-format.md. Who may do what with it: producer.h, reader.h,
+// flush_source.h, worker_slots.h, reaper.h.
+//
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+
+namespace oj::shm {
+
+using Id = std::array<std::byte, 16>;  // boot id, journal id
+
+struct Sizes {
+  std::uint64_t ring_slots = 1u << 20;   // a power of two, 2 .. 2^24
+  std::uint64_t chunk_bytes = 16 * 1024; // a power of two, 4 KiB .. 1 MiB
+  std::uint64_t chunk_count = 8192;      // 4 .. 2^20
+  std::uint32_t worker_slots = 1024;     // 1 .. 4096
+
+  std::uint64_t region_bytes() const;     // of the whole file
+  std::uint64_t record_bytes_max() const; // the longest record: an eighth of the pool, at most 16 MiB, less the entry header
+};
+
+// The default sizes, or smaller ones so that the region takes at most a third of `available_bytes`.
+// kBusy with bytes needed and available when not even the smallest useful region (1 MiB) fits.
+Result<Sizes> sizes_for(std::uint64_t available_bytes);
+// The same with a wish: a pool of about `pool_bytes`, refused (kBusy) rather than shrunk if it does not fit.
+Result<Sizes> sizes_for_pool(std::uint64_t pool_bytes, std::uint64_t available_bytes);
+
+struct Identity {
+  Id boot_id{};      // of the machine's present boot: this_boot_id()
+  Id journal_id{};
+  std::uint64_t generation = 0;
+};
+Result<Id> this_boot_id();
+
+struct CreateOptions {
+  Sizes sizes;
+  Identity identity;
+  std::uint64_t first_seq = 0;  // the ring starts here: published = written = synced = retained = first_seq
+  mode_t mode = 0600;           // set with fchmod: the umask does not count
+  gid_t group = static_cast<gid_t>(-1);  // -1: leave
+};
+
+class Region {
+ public:
+  // Makes the file under a temporary name, preallocates and touches every page (so that nobody meets SIGBUS on a
+  // full tmpfs and nobody else is charged), fills it, renames it to `path`. kBusy with bytes needed and available
+  // if it does not fit.
+  static Result<std::shared_ptr<Region>> create(const std::string& path, const CreateOptions& options);
+
+  enum class Access { kReadWrite, kReadOnly };
+  // Maps an existing file after checking, in this order: regular file, size, magic, format, layout hash, boot id,
+  // journal id, sizes against the file's size, state. Everything is loaded once and believed only after its check.
+  // Errors name the file, what differs and both values: kIncompatible (magic, format, layout), kGone (another boot or
+  // journal, RETIRED, no such file), kCorrupt (sizes that cannot be).
+  // The mapping is not inherited by fork (MADV_DONTFORK): a child attaches by itself.
+  static Result<std::shared_ptr<Region>> attach(const std::string& path, Access access, const Identity* expected);
+
+  ~Region();
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
+
+  const std::string& path() const { return path_; }
+  int fd() const { return fd_; }
+  const Sizes& sizes() const { return sizes_; }          // private copies: the shared ones are never read again
+  const Identity& identity() const { return identity_; }
+  bool writable() const { return writable_; }
+  std::byte* base() const { return base_; }              // of the mapping, for the roles in shm/ only
+
+  // RETIRED: no further appends here; clients attach anew. Only the daemon sets it.
+  bool retired() const noexcept;
+  void retire() noexcept;
+
+  // Forgets the mapping without unmapping it: for a fork child, in which it does not exist.
+  void abandon_after_fork() noexcept;
+
+ private:
+  Region() = default;
+  std::string path_;
+  int fd_ = -1;
+  std::byte* base_ = nullptr;
+  std::uint64_t bytes_ = 0;
+  Sizes sizes_;
+  Identity identity_;
+  bool writable_ = false;
+};
+
+}  // namespace oj::shm

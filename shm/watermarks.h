@@ -1,0 +1,60 @@
+// How far everything is, and how to sleep until it is further.
+//
+// All sleeps are futex waits on words in the region, in slices (a sleeper looks again at least every kSleepMsMax, in
+// case the one who should wake it was stopped), and return early, saying so, when the caller should look at its daemon.
+//
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "shm/region.h"
+#include "shm/worker_slots.h"
+
+namespace oj::shm {
+
+constexpr std::int64_t kSleepMsMax = 5'000;
+
+// Any role. seqs; each is one past the last that the word speaks of, so that 0 means none.
+std::uint64_t published_end(const Region& region) noexcept;  // walks from the hint: every record published before the
+                                                             // call is below. Does not write.
+std::uint64_t written(const Region& region) noexcept;
+std::uint64_t synced(const Region& region) noexcept;
+std::uint64_t retained(const Region& region) noexcept;       // records below may be readable from disk only
+
+enum class Waited : std::uint8_t { kReached, kDeadline };
+// Worker or monitor: until record `seq` is published. `slot`: the waiter's own, marked as waiting (so that a reaper can
+// clear the mark); a monitor gives none and looks every 50 ms instead.
+Waited wait_published(const std::shared_ptr<Region>& region, const SlotRef* slot, std::uint64_t seq,
+                      Deadline deadline) noexcept;
+// Worker: until synced() >= seq_end. Tells the daemon that somebody wants a sync now.
+Waited wait_synced(const std::shared_ptr<Region>& region, std::uint64_t seq_end, Deadline deadline) noexcept;
+// Worker, after Producer said kRing or kPool: until the daemon made some room. Tells the daemon so.
+Waited wait_for_room(const std::shared_ptr<Region>& region, Deadline deadline) noexcept;
+// Who holds what, for the error after wait_for_room() failed: "the order ring is full: 4096 of 4096 records not yet on
+// disk, synced stands at 17 for 3.2 s", or "the chunk pool is full: ... slot 3 (pid 71, python) holds 12 chunks, ...".
+std::string describe_full(const Region& region);
+
+// Daemon.
+// Sleeps until something at or after `seq` is published (in the daemon's own waiter mark), `timeout_ns` at most.
+Waited daemon_wait_published(const std::shared_ptr<Region>& region, std::uint64_t seq, std::int64_t timeout_ns) noexcept;
+// Sleeps until a worker asks for a sync or for room, or `timeout_ns`: the group commit window. kReached: asked.
+Waited daemon_wait_asked(const std::shared_ptr<Region>& region, std::int64_t timeout_ns) noexcept;
+void wake_daemon(Region& region) noexcept;   // any thread: ends both of the daemon's sleeps
+// Repeats a wake that a killed or stopped producer may have left out; cheap when nobody sleeps.
+void repeat_wake(Region& region) noexcept;
+void wake_everybody(Region& region) noexcept;
+// What the daemon says of itself, for wait_synced()'s errors and for status: 0 healthy, else an errno.
+void set_degraded(Region& region, int os_error) noexcept;
+int degraded(const Region& region) noexcept;
+void set_written(Region& region, std::uint64_t seq) noexcept;
+void set_synced(Region& region, std::uint64_t seq) noexcept;  // and wakes who waits for it
+
+// Session numbers of this region's generation: (generation << 32 | 1, 2, 3, ...). Daemon only.
+std::uint64_t next_session(Region& region) noexcept;
+
+}  // namespace oj::shm
