@@ -7,14 +7,17 @@
 
 namespace oj {
 
-// Writes "optjournal: check failed: <text> at <file>:<line>" to stderr and aborts. Async-signal-safe.
+// Writes "optjournal: check failed: <text> at <file>:<line>" to stderr and aborts.
+// Async-signal-safe.
 [[noreturn]] void check_failed(const char* text, const char* file, int line) noexcept;
 
 }  // namespace oj
 
 // On in release builds too.
-#define OJ_CHECK(condition) \
-  (__builtin_expect(static_cast<bool>(condition), 1) ? void(0) : ::oj::check_failed(#condition, __FILE__, __LINE__))
+#define OJ_CHECK(condition)                          \
+  (__builtin_expect(static_cast<bool>(condition), 1) \
+       ? void(0)                                     \
+       : ::oj::check_failed(#condition, __FILE__, __LINE__))
 
 // Only where a measurement says that OJ_CHECK costs too much there.
 #ifdef NDEBUG

@@ -1,5 +1,5 @@
-// Time, as an argument: code that decides by time is handed a Deadline or a reading, never asks by itself
-// unless it sleeps.
+// Time, as an argument: code that decides by time is handed a Deadline or a reading, never asks by
+// itself unless it sleeps.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -13,7 +13,7 @@ namespace oj {
 constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::int64_t kNsPerS = 1'000'000'000;
 
-// CLOCK_MONOTONIC, nanoseconds. For durations and deadlines; the same for all processes of one boot.
+// CLOCK_MONOTONIC, nanoseconds. For durations and deadlines; the same in all processes of one boot.
 inline std::int64_t monotonic_ns() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -35,10 +35,13 @@ struct Deadline {
   static Deadline at_once() { return {0}; }  // do not wait at all
   static Deadline in_ns(std::int64_t ns) {
     const std::int64_t now = monotonic_ns();
-    return {ns >= std::numeric_limits<std::int64_t>::max() - now ? std::numeric_limits<std::int64_t>::max() : now + ns};
+    return {ns >= std::numeric_limits<std::int64_t>::max() - now
+                ? std::numeric_limits<std::int64_t>::max()
+                : now + ns};
   }
   static Deadline in_ms(std::int64_t ms) {
-    return ms > std::numeric_limits<std::int64_t>::max() / kNsPerMs ? never() : in_ns(ms * kNsPerMs);
+    return ms > std::numeric_limits<std::int64_t>::max() / kNsPerMs ? never()
+                                                                    : in_ns(ms * kNsPerMs);
   }
 
   bool is_never() const { return at_ns == std::numeric_limits<std::int64_t>::max(); }

@@ -16,7 +16,8 @@
 namespace oj {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "formats and checksums are little-endian");
+static_assert(std::endian::native == std::endian::little,
+              "formats and checksums are little-endian");
 
 constexpr std::uint32_t kPolynomial = 0x82f63b78;  // reversed 0x1edc6f41, RFC 3720
 
@@ -70,7 +71,8 @@ const bool kHasInstruction = detect();
 
 std::uint32_t crc32c_portable(std::span<const std::byte> bytes, std::uint32_t seed) noexcept {
   std::uint32_t crc = ~seed;
-  for (const std::byte byte : bytes) crc = kTable[(crc ^ static_cast<std::uint32_t>(byte)) & 0xff] ^ (crc >> 8);
+  for (const std::byte byte : bytes)
+    crc = kTable[(crc ^ static_cast<std::uint32_t>(byte)) & 0xff] ^ (crc >> 8);
   return ~crc;
 }
 

@@ -12,8 +12,8 @@
 
 namespace oj {
 
-// The CRC of `bytes` appended to what `seed` is the CRC of (0: nothing). Uses SSE4.2 or the ARMv8 CRC
-// instructions where the processor has them.
+// The CRC of `bytes` appended to what `seed` is the CRC of (0: nothing). Uses SSE4.2 or the ARMv8
+// CRC instructions where the processor has them.
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t seed = 0) noexcept;
 
 // The same in plain C++: for the tests, and for processors without the instruction.

@@ -1,7 +1,7 @@
 // The outcome of anything that can fail because of the world, not because of us.
 //
-// `Result<T>` carries a T or an Error. An error's code says what the caller should *do*; its message
-// names the thing, the limit and the value, and is fit to be shown to a user as it is.
+// `Result<T>` carries a T or an Error. An error's code says what the caller should *do*; its
+// message names the thing, the limit and the value, and is fit to be shown to a user as it is.
 //
 //   Result<Fd> fd = open_file(path);
 //   if (!fd) return fd.error();
@@ -45,21 +45,40 @@ Error io_error(std::string what, int os_error);
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor): `return value;` is the point
-  Result(Error error) : value_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor): `return error;` is the point
+  // Not explicit, so that a function can `return value;` and `return error;`.
+  Result(T value) : value_(std::in_place_index<0>, std::move(value)) {}
+  Result(Error error) : value_(std::in_place_index<1>, std::move(error)) {}
 
   bool ok() const { return value_.index() == 0; }
   explicit operator bool() const { return ok(); }
 
   // REQUIRES: ok().
-  T& operator*() & { OJ_CHECK(ok()); return *std::get_if<0>(&value_); }
-  const T& operator*() const& { OJ_CHECK(ok()); return *std::get_if<0>(&value_); }
-  T&& operator*() && { OJ_CHECK(ok()); return std::move(*std::get_if<0>(&value_)); }
-  T* operator->() { OJ_CHECK(ok()); return std::get_if<0>(&value_); }
-  const T* operator->() const { OJ_CHECK(ok()); return std::get_if<0>(&value_); }
+  T& operator*() & {
+    OJ_CHECK(ok());
+    return *std::get_if<0>(&value_);
+  }
+  const T& operator*() const& {
+    OJ_CHECK(ok());
+    return *std::get_if<0>(&value_);
+  }
+  T&& operator*() && {
+    OJ_CHECK(ok());
+    return std::move(*std::get_if<0>(&value_));
+  }
+  T* operator->() {
+    OJ_CHECK(ok());
+    return std::get_if<0>(&value_);
+  }
+  const T* operator->() const {
+    OJ_CHECK(ok());
+    return std::get_if<0>(&value_);
+  }
 
   // REQUIRES: !ok().
-  const Error& error() const { OJ_CHECK(!ok()); return *std::get_if<1>(&value_); }
+  const Error& error() const {
+    OJ_CHECK(!ok());
+    return *std::get_if<1>(&value_);
+  }
 
  private:
   std::variant<T, Error> value_;
@@ -69,13 +88,17 @@ template <>
 class [[nodiscard]] Result<void> {
  public:
   Result() = default;
-  Result(Error error) : error_(std::move(error)) {}  // NOLINT(google-explicit-constructor): `return error;` is the point
+  // Not explicit, so that a function can `return error;`.
+  Result(Error error) : error_(std::move(error)) {}
 
   bool ok() const { return !error_.has_value(); }
   explicit operator bool() const { return ok(); }
 
   // REQUIRES: !ok().
-  const Error& error() const { OJ_CHECK(!ok()); return *error_; }
+  const Error& error() const {
+    OJ_CHECK(!ok());
+    return *error_;
+  }
 
  private:
   std::optional<Error> error_;

@@ -11,7 +11,9 @@
 namespace oj {
 namespace {
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
 
 TEST(Crc32c, GivesTheValuesOfRfc3720) {
   EXPECT_EQ(crc32c(bytes_of("123456789")), 0xe3069283u);
