@@ -1,0 +1,29 @@
+# The commands of everyday. Each is a script in tools/ that can be run by hand too; see CONTRIBUTING.md.
+#
+# SPDX-License-Identifier: MIT
+.DEFAULT_GOAL := help
+.PHONY: run test build bench lint clean help dependencies
+
+run: build  ## tune a real model in 4 processes and watch it survive kill -9
+	@.venv/bin/python examples/tune_digits.py $(ARGS)
+
+test: dependencies  ## build and run all tests: C++, Python, sanitizers, house rules, Optuna versions
+	@tools/test.sh $(STAGES)
+
+build: dependencies  ## build/release/bin/{optjournald,optjournal}, and the Python package in .venv
+	@tools/build.sh
+
+bench: build  ## measure against Optuna's own storages and bare system calls; prints ratios
+	@tools/bench.sh $(ARGS)
+
+lint: dependencies  ## clang-format, clang-tidy, ruff, mypy, shellcheck; changes nothing
+	@tools/lint.sh
+
+clean:  ## remove what was built (.venv and .venvs, which take longest to make, stay)
+	@rm -rf build dist .pytest_cache .ruff_cache .mypy_cache
+
+help:  ## this text
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+dependencies:
+	@tools/install_dependencies.sh

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Runs the benchmarks under bench/: the C++ ones, then Optuna's storages against ours. Arguments go to
+# bench/optuna_storages.py. Ratios are within one run; figures of two runs do not compare on a shared machine.
+#
+# SPDX-License-Identifier: MIT
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PWD/.venv/bin:$PATH"
+
+for program in build/release/bin/bench_*; do
+  [[ -x $program ]] || continue
+  printf '==== %s\n' "${program##*/}"
+  "$program" --benchmark_min_time=0.5
+done
+printf '==== bench/optuna_storages.py\n'
+python bench/optuna_storages.py "$@"
