@@ -23,6 +23,8 @@
 namespace oj::schema {
 
 constexpr std::size_t kRecordHeaderBytes = 24;
+// Longer records are not even encoded; what a journal accepts is far less (a chunk run).
+constexpr std::size_t kEncodedBytesMax = 256 * 1024 * 1024;
 
 struct RecordHeader {
   SessionId session = 0;
@@ -40,6 +42,7 @@ class Encoder {
 
   // The bytes of one record with `operations` (at least one; atomic together). A multiple of 8 bytes, valid
   // until the next call. The session, op_no and time are written by stamp() later.
+  // Empty when the record would be longer than kEncodedBytesMax.
   std::span<std::byte> encode(std::span<const Operation> operations);
   std::span<std::byte> encode(const Operation& operation) { return encode({&operation, 1}); }
 
@@ -66,7 +69,7 @@ class Decoder {
 
   // Input is bytes that others wrote: any content is an answer or an error of code kCorrupt, never a crash.
   // An operation of a union arm newer than this build is kIncompatible. What is returned borrows from `record`
-  // (8-aligned, unchanging while it is used) and from this Decoder, until its next call.
+  // (unchanging while it is used; copied first if it is not 8-aligned) and from this Decoder, until its next call.
   Result<DecodedRecord> decode(std::span<const std::byte> record);
 
  private:
