@@ -1,4 +1,4 @@
-# The commands of everyday. Each is a script in tools/ that can be run by hand too; see CONTRIBUTING.md.
+# The commands of everyday. Each is a script in tools/ that can be run by hand, too.
 #
 # SPDX-License-Identifier: MIT
 .DEFAULT_GOAL := help
@@ -7,7 +7,7 @@
 run: build  ## tune a real model in 4 processes and watch it survive kill -9
 	@.venv/bin/python examples/tune_digits.py $(ARGS)
 
-test: dependencies  ## build and run all tests: C++, Python, sanitizers, house rules, Optuna versions
+test: dependencies  ## all tests: C++, Python, sanitizers, house rules, Optuna versions
 	@tools/test.sh $(STAGES)
 
 build: dependencies  ## build/release/bin/{optjournald,optjournal}, and the Python package in .venv

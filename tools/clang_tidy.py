@@ -1,7 +1,8 @@
 """Runs clang-tidy over all of our sources in a compilation database, two at a time by default.
 
-A source that was clean is skipped until it, one of our headers, its command, .clang-tidy or clang-tidy itself
-changes; the memory of that is BUILD/clang-tidy-clean.json. Exits with 1 if anything was found.
+A source that was clean is skipped until it, one of our headers, its command, .clang-tidy or
+clang-tidy itself changes; the memory of that is BUILD/clang-tidy-clean.json. Exits with 1 if
+anything was found.
 
 SPDX-License-Identifier: MIT
 """
@@ -47,7 +48,9 @@ def surroundings() -> str:
         text=True,
     ).stdout.split()
     version = subprocess.run(["clang-tidy", "--version"], check=True, capture_output=True).stdout
-    contents = [(ROOT / header).read_bytes() for header in sorted(headers) if (ROOT / header).exists()]
+    contents = [
+        (ROOT / header).read_bytes() for header in sorted(headers) if (ROOT / header).exists()
+    ]
     return digest_of(version, (ROOT / ".clang-tidy").read_bytes(), *contents)
 
 

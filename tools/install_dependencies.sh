@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what building and testing need: Debian/Ubuntu packages and .venv. Does only what is missing,
-# asks nothing, and touches neither apt nor pip (nor the network) when nothing is.
+# Installs what building and testing need: Debian/Ubuntu packages and .venv. Does only what is
+# missing, asks nothing, and touches neither apt nor pip (nor the network) when nothing is.
 #
 # SPDX-License-Identifier: MIT
 set -euo pipefail
@@ -61,7 +61,7 @@ install_packages() {
 find_python() {
   local python
   for python in /usr/bin/python3 python3; do
-    if "$python" -c "import sys, venv; sys.exit(sys.version_info < tuple(map(int, '$python_min'.split('.'))))" \
+    if "$python" -c "import sys, venv; sys.exit(sys.version_info < (${python_min/./, }))" \
       2>/dev/null; then
       echo "$python"
       return
@@ -95,7 +95,7 @@ fill_venv() {
     rm -rf .venv
     "$python" -m venv .venv
   fi
-  say "installing into .venv:" "$(grep -cv '^#' requirements-dev.txt) packages of requirements-dev.txt"
+  say "installing into .venv: requirements-dev.txt"
   [[ ${#wanted[@]} -eq 2 ]] || say "and cmake, because the system's is older than $cmake_min"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check "${wanted[@]}"
   printf '%s\n' "$state" >"$stamp"

@@ -10,12 +10,17 @@ export PATH="$PWD/.venv/bin:$PATH"
 readonly linters=("${@:-clang-format ruff mypy shellcheck clang-tidy}")
 
 # Tracked and new files, without what git ignores.
-files() { git ls-files --cached --others --exclude-standard -- "$@" | while read -r f; do [[ -f $f ]] && echo "$f"; done; }
+files() {
+  local file
+  git ls-files --cached --others --exclude-standard -- "$@" | while read -r file; do
+    if [[ -f $file ]]; then echo "$file"; fi
+  done
+}
 
 lint_clang_format() { files '*.h' '*.cc' | xargs clang-format --dry-run -Werror; }
 
-# Over every source that the release build compiles. What was clean is looked at again only when it, a header
-# of ours or the configuration changed.
+# Over every source that the release build compiles. What was clean is looked at again only when it,
+# a header of ours or the configuration changed.
 lint_clang_tidy() {
   cmake --preset release --log-level=WARNING >/dev/null || return
   # Headers made by the build (Cap'n Proto's) must exist before sources can be parsed.

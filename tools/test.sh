@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds and runs all tests, or only the stages named: tools/test.sh [house-rules] [cpp] [python]
-# [asan-ubsan] [tsan] [optuna-versions]. A stage that fails does not stop the others; the exit status says
-# whether any did. The last lines count every test and say how long each stage took.
+# [asan-ubsan] [tsan] [optuna-versions]. A stage that fails does not stop the others; the exit
+# status says whether any did. The last lines count every test and say how long each stage took.
 #
 # SPDX-License-Identifier: MIT
 set -uo pipefail
@@ -24,7 +24,7 @@ probe_tsan() {
   for try in 1 2 3 4 5 6 7 8; do
     "$probe" 2>/dev/null && continue
     without_randomness=(setarch "$(uname -m)" -R)
-    echo "tsan: address space layout randomisation is off for these programs (try $try failed with it)"
+    echo "tsan: address space layout randomisation is off for its programs (try $try failed)"
     return 0
   done
 }

@@ -1,7 +1,7 @@
 """Counts the tests in a folder of JUnit files and says which failed: the last lines of `make test`.
 
-Reads RESULTS/stages (one line a stage: name, exit status, seconds) and RESULTS/*.xml. Exits with 1 if a test
-failed, a stage ended with an error, or nothing was tested at all.
+Reads RESULTS/stages (one line a stage: name, exit status, seconds) and RESULTS/*.xml. Exits with 1
+if a test failed, a stage ended with an error, or nothing was tested at all.
 
 SPDX-License-Identifier: MIT
 """

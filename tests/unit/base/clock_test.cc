@@ -57,7 +57,8 @@ TEST(MonotonicNs, DoesNotGoBack) {
 }
 
 TEST(UtcUs, CountsMicrosecondsSince1970) {
-  // Between 2020 and 2100: the unit is right and the sign, too. No clock in use is older than this code.
+  // Between 2020 and 2100: the unit is right and the sign, too. No clock in use is older than this
+  // code.
   EXPECT_GT(utc_us(), 1'577'836'800'000'000);
   EXPECT_LT(utc_us(), 4'102'444'800'000'000);
 }
