@@ -3,13 +3,13 @@
 // Everybody who applies the same records in the same order has the same State; digest() says so in one word.
 // Nothing here knows of clocks, files, shared memory or Python.
 //
-// Costs: apply is O(1) in the number of trials and studies. Memory: a Trial owns its strings.
+// Costs: apply is O(1) in the number of trials and studies (deleting a study is O(its trials)). Memory: a Trial owns
+// its strings; deleting a study gives all of it back.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/result.h"
+#include "replay/position_index.h"
 #include "schema/codec.h"
 #include "schema/operation.h"
 
@@ -57,7 +57,8 @@ struct Distribution {
 };
 
 // Optuna's rule (see schema::Distribution). Choices compare as Python's == does (1 == 1.0 == True), with NaN equal
-// to NaN. `a` is what the study has, `b` what is asked for.
+// to NaN; those kept as JSON compare as text. An IntDistribution kept as JSON is of the same kind as kInt.
+// `a` is what the study has, `b` what is asked for.
 bool compatible(const Distribution& a, const schema::Distribution& b);
 
 struct Param {
@@ -75,7 +76,7 @@ class AttrMap {
 
  private:
   std::vector<std::pair<std::string, Value>> items_;
-  std::unordered_map<std::string, std::size_t> index_;  // used from 16 items on
+  NameIndex index_;
 };
 
 struct Trial {
@@ -92,6 +93,17 @@ struct Trial {
   std::uint64_t version = 0;  // changes with every applied operation on this trial
 
   const Param* param(std::string_view name) const;
+
+  // For apply. Each overwrites what is there, in its place.
+  void set_param(std::string_view name, double internal, std::shared_ptr<const Distribution> distribution);
+  void set_intermediate_value(const schema::IntermediateValue& value);
+  // Gives back what only an unfinished trial needs.
+  void settle();
+
+ private:
+  NameIndex param_index_;
+  StepIndex step_index_;
+  bool steps_ascend_ = true;  // then steps need no index
 };
 
 struct Study {
@@ -102,9 +114,12 @@ struct Study {
   std::vector<const Trial*> trials;  // by number; the pointers live as long as the study
   std::set<std::uint64_t> waiting;   // numbers of WAITING trials
   std::uint64_t count_by_state[5] = {};
-  // Best COMPLETE trial of a single-objective study; first best wins ties; NaN values never win.
+  // Best COMPLETE trial of a single-objective study, by its first value: the largest if the direction is kMaximize, else
+  // the smallest. The lowest number wins ties; infinities count; NaN and absent values never win.
   const Trial* best = nullptr;
-  std::unordered_map<std::string, std::shared_ptr<const Distribution>> distributions;  // of the first trial that has it
+  // What each parameter is: its distribution when it was first set in the study. Later ones are compatible with it, but
+  // for those of templates, which Optuna does not check.
+  std::unordered_map<std::string, std::shared_ptr<const Distribution>, StringHash, std::equal_to<>> distributions;
   std::uint64_t attrs_version = 0;   // changes with every attribute written
   std::uint64_t finished_count() const { return count_by_state[1] + count_by_state[2] + count_by_state[3]; }
 };
@@ -130,6 +145,8 @@ struct SessionInfo {
   std::string host, command;
   std::int64_t started_us = 0;
   bool ended = false, died = false;
+  std::uint64_t last_op_no = 0;     // the highest applied
+  std::uint64_t running_count = 0;  // RUNNING trials whose `session` this is
 };
 
 class State {
@@ -145,12 +162,12 @@ class State {
   // Applies record `seq` == next_seq(). The outcomes, one an operation in order, stay valid until the next call.
   // The operations of a record become visible together, each with an outcome of its own: a refused one changes
   // nothing and does not hinder the others.
-  // A record that does not decode is applied as the tombstone that it is: no change, one outcome kDone.
   std::span<const Outcome> apply(std::uint64_t seq, const schema::DecodedRecord& record);
-  // A record whose bytes failed their checks: counts, changes nothing.
+  // A record whose bytes failed their checks, or do not decode (kCorrupt): counts, changes nothing else.
   void apply_tombstone(std::uint64_t seq);
 
-  // Would this operation be refused now? kDone means no. For errors before anything is written; the journal decides.
+  // What apply() would return for this operation now, changing nothing; kDone and kUnchanged mean that it would not be
+  // refused. For errors before anything is written; the journal decides.
   Outcome check(const schema::Operation& operation) const;
 
   const Study* study(StudyId id) const;  // null: unknown or deleted
@@ -160,12 +177,13 @@ class State {
   std::uint64_t trial_id_count() const;  // trials ever created
   std::uint64_t study_id_count() const;
   std::uint64_t tombstone_count() const;
-  // Sessions that have not ended, and died ones that left RUNNING trials (orphans).
+  // Sessions that have not ended, and died ones while they have RUNNING trials (orphans). A session is known from its
+  // SessionStarted on; the end of one that is unknown or has ended is ignored.
   const std::map<SessionId, SessionInfo>& sessions() const;
-  // The highest op_no applied of `session`, 0 if none is known.
+  // The highest op_no applied of `session`; 0 if it is not in sessions().
   std::uint64_t last_op_no(SessionId session) const;
 
-  // 128 bits as 32 hex digits over everything above that readers can see, and next_seq().
+  // 128 bits as 32 hex digits over everything above that readers can see, and next_seq(). O(size of the state).
   std::string digest() const;
 
  private:
