@@ -1,0 +1,62 @@
+# bash completion for optjournal.
+# SPDX-License-Identifier: MIT
+
+_optjournal_study_names() {
+  # Names that a shell word can hold as they are; others are left to the user.
+  optjournal --color=never studies --json -- "$1" 2>/dev/null |
+    sed -n 's/^{"id":[0-9]*,"name":"\([A-Za-z0-9_.:@%+-]*\)",.*/\1/p'
+}
+
+_optjournal() {
+  local verbs="tail status studies trials stop version"
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  local verb="" location="" count=0 word i
+  COMPREPLY=()
+  for ((i = 1; i < COMP_CWORD; ++i)); do
+    word=${COMP_WORDS[i]}
+    case $word in
+      -n | --lines | --from | --study | --state | --limit | --timeout | --color) ((++i)) ;;
+      -*) ;;
+      *)
+        if [[ -z $verb ]]; then
+          verb=$word
+        else
+          [[ $count -eq 0 ]] && location=$word
+          ((++count))
+        fi
+        ;;
+    esac
+  done
+
+  case $previous in
+    --color) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$current"); return ;;
+    --from) mapfile -t COMPREPLY < <(compgen -W "start now" -- "$current"); return ;;
+    --state) mapfile -t COMPREPLY < <(compgen -W "running complete pruned fail waiting" -- "$current"); return ;;
+    --study)
+      [[ -n $location ]] && mapfile -t COMPREPLY < <(compgen -W "$(_optjournal_study_names "$location")" -- "$current")
+      return
+      ;;
+    -n | --lines | --limit | --timeout) return ;;
+  esac
+
+  local options="--help --color"
+  case $verb in
+    "") options="$verbs --help --version --color" ;;
+    tail) options+=" --follow --lines --from --study --json" ;;
+    status | studies) options+=" --json" ;;
+    trials) options+=" --json --csv --attrs --state --limit" ;;
+    stop) options+=" --timeout" ;;
+  esac
+  if [[ -z $verb || $current == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+  elif [[ $verb == version ]]; then
+    return
+  elif [[ $count -eq 0 ]]; then
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -d -- "$current")
+  elif [[ $verb == trials && $count -eq 1 ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$(_optjournal_study_names "$location")" -- "$current")
+  fi
+}
+
+complete -F _optjournal optjournal

@@ -1,0 +1,349 @@
+// The program `optjournal`: looks into a journal, live or at rest.
+//
+// SPDX-License-Identifier: MIT
+#include <clocale>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "cli/exit_code.h"
+#include "cli/output.h"
+#include "cli/spelling.h"
+#include "cli/text.h"
+#include "cli/values.h"
+#include "cli/verbs.h"
+#include "libclient/session.h"
+
+namespace {
+
+using oj::Result;
+using oj::cli::Exit;
+using oj::cli::Output;
+using oj::cli::When;
+
+constexpr const char* kLocationHelp = "The journal: a folder, or optjournal://NAME for a service";
+
+constexpr double kTimeoutSecondsMax = 86'400;
+
+constexpr const char* kProgramFooter = R"(
+Examples:
+  optjournal status ./runs              who is attached, how full, how far
+  optjournal tail -f ./runs             watch every record as it is published
+  optjournal studies ./runs             what studies there are
+  optjournal trials ./runs digits       the trials of study "digits"
+  optjournal stop ./runs                sync everything and end the daemon
+  optjournal VERB --help                options and examples of a verb
+
+Exit codes:
+  0  done                               4  not within the time given: try again
+  1  the system said no (I/O, rights)   5  refused: workers are attached
+  2  wrong flags or arguments           6  written by a newer version
+  3  no journal, study or daemon there  7  damaged data
+
+Nothing but `stop` changes anything, and nothing is ever created.
+Colour: on a terminal, unless NO_COLOR is set; see --color.)";
+
+struct Parsed {
+  oj::cli::TailOptions tail;
+  oj::cli::StatusOptions status;
+  oj::cli::StudiesOptions studies;
+  oj::cli::TrialsOptions trials;
+  oj::cli::StopOptions stop;
+  std::string from, study, states;  // as typed
+  std::uint64_t limit = 0;
+  When color = When::kAuto;
+  std::string location;  // of whatever verb
+  std::function<Result<void>(Output&)> run;
+};
+
+// Options as "--from SEQ" alone: what CLI11 adds of its own (types, "REQUIRED", "Excludes: ...") is
+// in our texts.
+class HelpFormat : public CLI::Formatter {
+ public:
+  HelpFormat() {
+    column_width(28);
+    label("SUBCOMMAND", "VERB");
+    label("Positionals", "Arguments");
+  }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    const std::string value = option->get_type_name();
+    return option->get_positional() || value.empty() ? "" : " " + value;
+  }
+};
+
+bool is_count(const std::string& text) {
+  return !text.empty() && text.size() <= 18 &&
+         text.find_first_not_of("0123456789") == std::string::npos;
+}
+
+std::string check_seconds(const std::string& text) {
+  double seconds = 0;
+  const bool fits =
+      CLI::detail::lexical_cast(text, seconds) && seconds >= 0 && seconds <= kTimeoutSecondsMax;
+  return fits ? ""
+              : fmt::format("\"{}\" is no number of seconds from 0 to {}", oj::cli::shown(text),
+                            kTimeoutSecondsMax);
+}
+
+std::string check_color(const std::string& text) {
+  if (text == "auto" || text == "always" || text == "never") return {};
+  return fmt::format("\"{}\" is neither auto, nor always, nor never", oj::cli::shown(text));
+}
+
+std::string check_count(const std::string& text) {
+  return is_count(text) ? "" : fmt::format("\"{}\" is no count", oj::cli::shown(text));
+}
+
+std::string check_from(const std::string& text) {
+  if (text == "start" || text == "now" || is_count(text)) return {};
+  return fmt::format("\"{}\" is neither a record's number, nor start, nor now",
+                     oj::cli::shown(text));
+}
+
+CLI::App* add_verb(CLI::App& app, const char* name, const char* what) {
+  return app.add_subcommand(name, what)->group("Verbs");
+}
+
+void add_location(CLI::App& verb, std::string& location) {
+  verb.add_option("LOCATION", location, kLocationHelp)->type_name("")->required();
+}
+
+void add_tail(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = add_verb(app, "tail", "Print records, one line each; with -f live");
+  auto& options = parsed.tail;
+  verb->add_flag("-f,--follow", options.follow,
+                 "Go on: print records as they are published, across restarts of the daemon");
+  CLI::Option* lines =
+      verb->add_option("-n,--lines", options.lines, "The last N records (default 10)")
+          ->type_name("N")
+          ->check(CLI::Validator(check_count, ""));
+  verb->add_option("--from", parsed.from,
+                   "From record SEQ on, from the start, or only what is new (now)")
+      ->type_name("SEQ|start|now")
+      ->check(CLI::Validator(check_from, ""))
+      ->excludes(lines);
+  verb->add_option("--study", parsed.study, "Only records of this study")->type_name("NAME");
+  verb->add_flag("--json", options.json, "One JSON object a line");
+  add_location(*verb, options.location);
+  verb->footer(R"(
+Examples:
+  optjournal tail ./runs                     the last 10 records
+  optjournal tail -f ./runs                  the same, then live, until Ctrl-C
+  optjournal tail --from start --study digits ./runs
+  optjournal tail -f --from now --json ./runs | jq -c '.operations[].operation'
+
+Without a daemon the folder is read as it is on disk; with -f, until one serves it.
+In JSON, NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".)");
+  verb->callback([&parsed, verb] {
+    auto& o = parsed.tail;
+    if (verb->count("--study") > 0) o.study = parsed.study;
+    if (parsed.from == "start")
+      o.from = oj::cli::TailOptions::From::kStart;
+    else if (parsed.from == "now")
+      o.from = oj::cli::TailOptions::From::kNow;
+    else if (!parsed.from.empty()) {
+      o.from = oj::cli::TailOptions::From::kSeq;
+      o.seq = std::stoull(parsed.from);
+    }
+    parsed.location = o.location;
+    parsed.run = [&o](Output& out) { return oj::cli::tail(o, out); };
+  });
+}
+
+void add_status(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb =
+      add_verb(app, "status", "Who serves and uses a journal, how full and how far it is");
+  verb->add_flag("--json", parsed.status.json, "One JSON object");
+  add_location(*verb, parsed.status.location);
+  verb->footer(R"(
+Examples:
+  optjournal status ./runs
+  optjournal status optjournal://shared
+  optjournal status --json ./runs | jq '.workers[].pid'
+
+If no daemon serves the journal, this says so, shows what is on disk, and exits with 0.)");
+  verb->callback([&parsed] {
+    parsed.location = parsed.status.location;
+    parsed.run = [&parsed](Output& out) { return oj::cli::status(parsed.status, out); };
+  });
+}
+
+void add_studies(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb =
+      add_verb(app, "studies", "The studies of a journal: trials by state, best value");
+  verb->add_flag("--json", parsed.studies.json, "A JSON array, one study a line");
+  add_location(*verb, parsed.studies.location);
+  verb->footer(R"(
+Examples:
+  optjournal studies ./runs
+  optjournal studies --json ./runs | jq -r '.[].name')");
+  verb->callback([&parsed] {
+    parsed.location = parsed.studies.location;
+    parsed.run = [&parsed](Output& out) { return oj::cli::studies(parsed.studies, out); };
+  });
+}
+
+// "complete,pruned" -> states; throws CLI::ValidationError naming the word that is none.
+std::vector<oj::schema::TrialState> parse_states(const std::string& text) {
+  std::vector<oj::schema::TrialState> states;
+  for (const std::string& word : CLI::detail::split(text, ',')) {
+    const auto state = oj::cli::state_of_name(word);
+    if (!state) {
+      throw CLI::ValidationError(
+          "--state", fmt::format("\"{}\" is no state: RUNNING, COMPLETE, PRUNED, FAIL, WAITING",
+                                 oj::cli::shown(word)));
+    }
+    states.push_back(*state);
+  }
+  return states;
+}
+
+void add_trials(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = add_verb(app, "trials", "The trials of a study as a table, JSON or CSV");
+  auto& options = parsed.trials;
+  CLI::Option* json = verb->add_flag("--json", options.json,
+                                     "A JSON array, one trial a line, with everything it has");
+  verb->add_flag("--csv", options.csv, "CSV (RFC 4180), times in UTC, numbers exact")
+      ->excludes(json);
+  verb->add_flag("--attrs", options.attrs, "Also the user attributes (table and CSV)");
+  verb->add_option("--state", parsed.states,
+                   "Only trials in these states, for instance complete,pruned")
+      ->type_name("STATE[,STATE...]");
+  verb->add_option("--limit", parsed.limit, "The newest N trials only")
+      ->type_name("N")
+      ->check(CLI::Validator(check_count, ""));
+  add_location(*verb, options.location);
+  verb->add_option("STUDY", parsed.study,
+                   "The study's name; may be left out if the journal has one study")
+      ->type_name("");
+  verb->footer(R"(
+Examples:
+  optjournal trials ./runs digits
+  optjournal trials --state running,waiting ./runs digits
+  optjournal trials --csv ./runs digits > digits.csv
+  optjournal trials --json ./runs digits | jq '.[] | select(.orphan)'
+
+An orphan is a RUNNING trial whose worker died.)");
+  verb->callback([&parsed, verb] {
+    auto& o = parsed.trials;
+    if (verb->count("STUDY") > 0) o.study = parsed.study;
+    if (verb->count("--limit") > 0) o.limit = parsed.limit;
+    if (verb->count("--state") > 0) o.states = parse_states(parsed.states);
+    parsed.location = o.location;
+    parsed.run = [&o](Output& out) { return oj::cli::trials(o, out); };
+  });
+}
+
+void add_stop(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = add_verb(app, "stop", "Ask the daemon to sync everything and end");
+  verb->add_option("--timeout", parsed.stop.timeout_s, "Seconds to wait for its end (default 30)")
+      ->type_name("SECONDS")
+      ->check(CLI::Validator(check_seconds, ""));
+  add_location(*verb, parsed.stop.location);
+  verb->footer(R"(
+Examples:
+  optjournal stop ./runs
+  optjournal stop --timeout 5 ./runs
+
+Refused, with exit code 5 and their list, while workers are attached.)");
+  verb->callback([&parsed] {
+    parsed.location = parsed.stop.location;
+    parsed.run = [&parsed](Output& out) { return oj::cli::stop(parsed.stop, out); };
+  });
+}
+
+void add_version(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = add_verb(app, "version", "Versions of program, library and formats");
+  verb->footer("\nExamples:\n  optjournal version");
+  verb->callback([&parsed] { parsed.run = [](Output& out) { return oj::cli::version(out); }; });
+}
+
+int complain(const std::string& message, Exit code) {
+  (void)std::fprintf(stderr, "optjournal: %s\n", oj::cli::shown_lines(message).c_str());
+  return static_cast<int>(code);
+}
+
+int complain_of_verb(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> names;
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(verb->get_name());
+  const std::vector<std::string> near = oj::cli::near_names(word, names);
+  return complain(
+      fmt::format("there is no verb \"{}\"{}\nTry `optjournal --help`.", word,
+                  near.empty() ? "" : fmt::format("; did you mean `{}`?", near.front())),
+      Exit::kUsage);
+}
+
+int run(const Parsed& parsed) {
+  if (!parsed.location.empty()) {
+    if (auto location = oj::client::parse_location(parsed.location); !location) {
+      return complain(location.error().message, Exit::kUsage);
+    }
+  }
+  Output out(parsed.color);
+  Result<void> done = parsed.run(out);
+  // What was printed before a failure is part of the answer.
+  Result<void> flushed = out.flush();
+  if (out.reader_gone()) return static_cast<int>(Exit::kReaderGone);
+  if (done && !flushed) done = flushed.error();
+  return done ? 0 : complain(done.error().message, oj::cli::exit_of(done.error()));
+}
+
+int parse_and_run(int argc, char** argv) {
+  CLI::App app(
+      "Looks into an optjournal: a journal of Optuna studies in shared memory and on disk.",
+      "optjournal");
+  Parsed parsed;
+  bool version_wanted = false;
+  std::string color = "auto";
+  app.fallthrough();
+  app.footer(kProgramFooter);
+  app.formatter(std::make_shared<HelpFormat>());
+  app.set_help_flag("-h,--help", "Print this help and exit");
+  app.add_flag("--version", version_wanted, "Print the versions, as the verb does, and exit");
+  app.add_option("--color", color, "Colour: auto (default), always or never")
+      ->type_name("WHEN")
+      ->check(CLI::Validator(check_color, ""));
+  add_tail(app, parsed);
+  add_status(app, parsed);
+  add_studies(app, parsed);
+  add_trials(app, parsed);
+  add_stop(app, parsed);
+  add_version(app, parsed);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    // CLI11 would ask the verb that was named; fallthrough makes that this app's business.
+    const auto verbs = app.get_subcommands();
+    (void)std::fputs(verbs.empty() ? app.help().c_str() : verbs.front()->help("optjournal").c_str(),
+                     stdout);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    const auto verbs = app.get_subcommands();
+    if (verbs.empty() && argc > 1 && argv[1][0] != '-') return complain_of_verb(app, argv[1]);
+    const std::string hint = verbs.empty() ? "" : " " + verbs.front()->get_name();
+    return complain(fmt::format("{}\nTry `optjournal{} --help`.", error.what(), hint),
+                    Exit::kUsage);
+  }
+  parsed.color = color == "always" ? When::kAlways : color == "never" ? When::kNever : When::kAuto;
+  if (version_wanted) parsed.run = [](Output& out) { return oj::cli::version(out); };
+  if (!parsed.run) return complain("which verb? Try `optjournal --help`.", Exit::kUsage);
+  return run(parsed);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // For the width of characters only; numbers are never written by a locale's rules.
+  (void)std::setlocale(LC_CTYPE, "C.UTF-8");
+  try {
+    return parse_and_run(argc, argv);
+  } catch (const std::exception& error) {
+    return complain(error.what(), Exit::kWorld);
+  }
+}
