@@ -171,7 +171,7 @@ def banned_words(path: str, source: SourceText) -> Iterator[Finding]:
     for number, line in enumerate(source.code.split("\n"), 1):
         if line.lstrip().startswith("#"):
             continue  # other people's headers have other people's names
-        for identifier in re.findall(r"[A-Za-z_][A-Za-z_0-9]*", line):
+        for identifier in re.findall(r"(?<!std::)\b[A-Za-z_]\w*", line):
             if identifier not in seen and (found := banned_in(identifier, path)):
                 seen.add(identifier)
                 yield Finding(
@@ -408,9 +408,10 @@ def decisions_listed(tree: Tree) -> Iterator[Finding]:
             continue
         if f"({match.group(1)})" not in listed:
             yield Finding(path, 1, f"not listed in {index}")
-        for heading in ("## Context", "## Decision", "## Rejected", "## Consequences"):
-            if heading not in text:
-                yield Finding(path, 1, f"no section `{heading}`")
+        if not text.startswith(f"# {match.group(2)}: "):
+            yield Finding(path, 1, f"does not open with `# {match.group(2)}: what was decided`")
+        if "## Decision" not in text or "## Rejected" not in text:
+            yield Finding(path, 1, "lacks `## Decision` or `## Rejected`")
     numbers = [m.group(1) for p in tree.files if (m := re.match(r"docs/decisions/(\d{4})-", p))]
     for number in {n for n in numbers if numbers.count(n) > 1}:
         yield Finding(index, 1, f"two decisions have the number {number}")

@@ -42,7 +42,7 @@ OPENING = """// Publish.
 // Crash      nothing.
 """
 SPDX = "// What it is.\n// SPDX-License-Identifier: MIT\n#pragma once\n"
-DECISION = "# x\n## Context\n## Decision\n## Rejected\n## Consequences\n"
+DECISION = "# 0001: The ring is a ring\n## Context\n## Decision\n## Rejected\n"
 
 # rule -> files that break it (each list is one case).
 PLANTED: list[tuple[str, dict[str, str]]] = [
@@ -111,7 +111,10 @@ PLANTED: list[tuple[str, dict[str, str]]] = [
     ("decisions_listed", {"docs/decisions/README.md": "", "docs/decisions/ring.md": DECISION}),
     (
         "decisions_listed",
-        {"docs/decisions/README.md": "(0001-a.md)", "docs/decisions/0001-a.md": "# only a title"},
+        {
+            "docs/decisions/README.md": "(0001-a.md)",
+            "docs/decisions/0001-a.md": "# 0001: only a title",
+        },
     ),
     (
         "decisions_listed",
@@ -119,6 +122,13 @@ PLANTED: list[tuple[str, dict[str, str]]] = [
             "docs/decisions/README.md": "(0001-a.md) (0001-b.md)",
             "docs/decisions/0001-a.md": DECISION,
             "docs/decisions/0001-b.md": DECISION,
+        },
+    ),
+    (
+        "decisions_listed",
+        {
+            "docs/decisions/README.md": "(0002-a.md)",
+            "docs/decisions/0002-a.md": DECISION,
         },
     ),
     ("links_lead_somewhere", {"README.md": "[x](docs/absent.md)"}),
