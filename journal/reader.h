@@ -1,5 +1,9 @@
 // Reads records back from a folder's segments, in order. Any number of readers, beside a running writer.
 //
+// A reader may be anywhere in the past while the writer goes on: nothing below `limit` ever changes on disk. What a
+// segment holds at or after `limit` does not count yet (the writer may go on elsewhere after an error), so a new
+// `limit` makes the reader look again which segment holds the next record.
+//
 // Every length and byte comes from a file that others may have damaged: header CRC first, then bounds, then the
 // payload CRC, then the record's own CRC; an error names file, offset and seq.
 //
@@ -12,14 +16,15 @@
 #include <string>
 
 #include "base/result.h"
+#include "journal/file_system.h"
 #include "journal/folder.h"
 
 namespace oj::journal {
 
 class Reader {
  public:
-  // Reads from `first_seq` on. Opens nothing yet.
-  Reader(const Folder& folder, std::uint64_t first_seq);
+  // Reads from `first_seq` on. Opens nothing yet, and does not need `folder` after the constructor.
+  Reader(const Folder& folder, std::uint64_t first_seq, FileSystem& file_system = real_file_system());
   Reader(Reader&&) noexcept;
   Reader& operator=(Reader&&) noexcept;
   ~Reader();

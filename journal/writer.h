@@ -17,13 +17,17 @@
 #include <vector>
 
 #include "base/result.h"
+#include "journal/file_system.h"
 #include "journal/folder.h"
 
 namespace oj::journal {
 
 struct WriterOptions {
   std::uint64_t segment_bytes_min = 1u << 20;   // the first segment is this large ...
-  std::uint64_t segment_bytes_max = 64u << 20;  // ... later ones as large as the journal so far, up to this
+  std::uint64_t segment_bytes_max = 64u << 20;  // ... later ones as large as the journal so far, up to this; a frame
+                                                // that does not fit into one gets a segment that is as large as it
+  Uuid boot_id{};                               // written into segments, for diagnosis; zeros: unknown
+  FileSystem* file_system = nullptr;            // not owned; nullptr: real_file_system()
 };
 
 struct RecordBytes {
@@ -40,14 +44,17 @@ class Writer {
   Writer& operator=(Writer&&) noexcept;
   ~Writer();
 
-  // Appends records next_seq(), next_seq()+1, ... as one frame and rotates segments as needed. Not durable yet.
-  // kIo with ENOSPC names bytes needed and available.
+  // Appends records next_seq(), next_seq()+1, ... as one frame, in one pwrite. Not durable yet; but where a new
+  // segment is needed, the old one is synced first, and synced_through() rises.
+  // kIo with ENOSPC names bytes needed and available. kInvalid, with nothing written and nothing suspect: the records
+  // are more than a frame can hold (kPayloadBytesMax, 1 GiB).
   Result<void> write_batch(std::span<const RecordBytes> records, std::int64_t time_us);
   // fdatasync; on return all records below next_seq() are on stable storage and synced_through() == next_seq().
   Result<void> sync();
   // After quiet: an empty frame that carries synced_through, so that a torn end can be told from damage. Then sync().
   Result<void> write_idle_marker(std::int64_t time_us);
-  // After an error: a new segment whose first record is synced_through(). next_seq() goes back to it.
+  // After an error: a new segment whose first record is synced_through(). next_seq() goes back to it. May be called
+  // again until it succeeds; until then every other call returns the first error again.
   Result<void> restart();
 
   std::uint64_t next_seq() const;
