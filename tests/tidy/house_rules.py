@@ -371,8 +371,8 @@ def commented_orders(tree: Tree) -> Iterator[Finding]:
                 yield Finding(
                     path,
                     statement.line,
-                    f"{orders[0]}: the comment gives neither a pair listed under Pairs in its layer "
-                    f"nor, if relaxed, one of {', '.join(RELAXED_REASONS)}",
+                    f"{orders[0]}: the comment names neither a pair listed under Pairs in its "
+                    f"layer nor, if relaxed, one of {', '.join(RELAXED_REASONS)}",
                 )
 
 

@@ -96,7 +96,8 @@ PLANTED: list[tuple[str, dict[str, str]]] = [
     ("commented_orders", {"shm/a.cc": OPENING + "x.load(std::memory_order_acquire);"}),
     ("commented_orders", {"shm/a.cc": OPENING + "x.load(std::memory_order_relaxed);"}),
     ("commented_orders", {"shm/a.cc": OPENING + "x.load(std::memory_order_acquire);  // because"}),
-    ("commented_orders", {"shm/a.cc": OPENING + "x.load(std::memory_order_relaxed);  // ticket"}),
+    ("commented_orders", {"shm/a.cc": OPENING + "x.load(std::memory_order_relaxed);  // fast"}),
+    ("commented_orders", {"shm/a.cc": "x.load(std::memory_order_acquire);  // pairs with stop()"}),
     # A comment on the next statement is not this one's.
     (
         "commented_orders",
@@ -165,7 +166,8 @@ RIGHT: list[tuple[str, dict[str, str]]] = [
     (
         "orders_written_out",
         {
-            "shm/a.cc": "x.compare_exchange_strong(\n  a, f(b), memory_order_acq_rel, memory_order_acquire);"
+            "shm/a.cc": "ring.load(seq);\nx.compare_exchange_strong(a, f(b),\n"
+            "    memory_order_acq_rel, memory_order_acquire);"
         },
     ),
     ("forbidden_concurrency", {"shm/a.cc": 'asm volatile("pause"); // no volatile, no fence'}),
@@ -183,6 +185,7 @@ RIGHT: list[tuple[str, dict[str, str]]] = [
             "                            memory_order_acquire);",
         },
     ),
+    ("commented_orders", {"daemon/a.cc": "x.load(std::memory_order_acquire);  // pairs with f()"}),
     ("complete_openings", {"shm/a.h": OPENING, "shm/a.cc": "x.load(std::memory_order_acquire);"}),
     ("complete_openings", {"shm/a.cc": "count.load(std::memory_order_relaxed);"}),
     (
