@@ -1,0 +1,76 @@
+// The extension module optjournal._native. Its Python face is python/optjournal/_native.pyi.
+//
+// SPDX-License-Identifier: MIT
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+
+#include "libclient/session.h"
+#include "python/native/datetimes.h"
+#include "python/native/python_types.h"
+#include "python/native/storage.h"
+
+namespace {
+
+namespace nb = nanobind;
+using oj::python::NativeStorage;
+
+void bind_studies(nb::class_<NativeStorage>& storage) {
+  storage.def("create_new_study", &NativeStorage::create_new_study)
+      .def("delete_study", &NativeStorage::delete_study)
+      .def("set_study_user_attr", &NativeStorage::set_study_user_attr, nb::arg(), nb::arg(),
+           nb::arg().none())
+      .def("set_study_system_attr", &NativeStorage::set_study_system_attr, nb::arg(), nb::arg(),
+           nb::arg().none())
+      .def("get_study_id_from_name", &NativeStorage::get_study_id_from_name)
+      .def("get_study_name_from_id", &NativeStorage::get_study_name_from_id)
+      .def("get_study_directions", &NativeStorage::get_study_directions)
+      .def("get_study_user_attrs", &NativeStorage::get_study_user_attrs)
+      .def("get_study_system_attrs", &NativeStorage::get_study_system_attrs)
+      .def("get_all_studies", &NativeStorage::get_all_studies);
+}
+
+void bind_trials(nb::class_<NativeStorage>& storage) {
+  storage.def("create_new_trial", &NativeStorage::create_new_trial, nb::arg(), nb::arg().none())
+      .def("set_trial_param", &NativeStorage::set_trial_param)
+      .def("set_trial_state_values", &NativeStorage::set_trial_state_values, nb::arg(), nb::arg(),
+           nb::arg().none())
+      .def("set_trial_intermediate_value", &NativeStorage::set_trial_intermediate_value)
+      .def("set_trial_user_attr", &NativeStorage::set_trial_user_attr, nb::arg(), nb::arg(),
+           nb::arg().none())
+      .def("set_trial_system_attr", &NativeStorage::set_trial_system_attr, nb::arg(), nb::arg(),
+           nb::arg().none())
+      .def("get_trial_id_from_study_id_trial_number",
+           &NativeStorage::get_trial_id_from_study_id_trial_number)
+      .def("get_trial_number_from_id", &NativeStorage::get_trial_number_from_id)
+      .def("get_trial_param", &NativeStorage::get_trial_param)
+      .def("get_trial", &NativeStorage::get_trial)
+      .def("get_all_trials", &NativeStorage::get_all_trials, nb::arg(), nb::arg(), nb::arg().none())
+      .def("get_n_trials", &NativeStorage::get_n_trials, nb::arg(), nb::arg().none())
+      .def("get_best_trial", &NativeStorage::get_best_trial);
+}
+
+}  // namespace
+
+NB_MODULE(_native, module) {
+  oj::python::import_datetime();
+  oj::python::python_types();
+  // A storage that a user leaks is no bug of nanobind's bindings; the reports would only confuse.
+  nb::set_leak_warnings(false);
+  module.attr("__version__") = oj::client::version();
+
+  nb::class_<NativeStorage> storage(module, "Storage", nb::is_weak_referenceable());
+  storage
+      .def(nb::init<const std::string&, const std::string&, const std::string&, std::int64_t,
+                    std::int64_t, std::uint64_t, std::int64_t, const std::string&,
+                    const std::string&>(),
+           nb::arg("location"), nb::arg("mode"), nb::arg("durability"), nb::arg("timeout_ms"),
+           nb::arg("open_timeout_ms"), nb::arg("pool_bytes"), nb::arg("idle_exit_ms"),
+           nb::arg("daemon_path"), nb::arg("name"))
+      .def("close", &NativeStorage::close)
+      .def("digest", &NativeStorage::digest)
+      .def("next_seq", &NativeStorage::next_seq)
+      .def("sync", &NativeStorage::sync)
+      .def("status", &NativeStorage::status);
+  bind_studies(storage);
+  bind_trials(storage);
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+#include "python/native/storage.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "python/native/borrowed.h"
+#include "python/native/datetimes.h"
+#include "python/native/errors.h"
+#include "python/native/scratch.h"
+#include "python/native/trial_builder.h"
+#include "python/native/values.h"
+
+namespace oj::python {
+namespace {
+
+constexpr std::int64_t kSignalCheckMs = 100;
+// Replaying so many records takes about a millisecond: longer catching up is done without the GIL.
+constexpr std::uint64_t kCatchUpWithGilMax = 2048;
+
+client::OpenOptions::Mode mode_from(const std::string& mode) {
+  if (mode == "worker") return client::OpenOptions::Mode::kWorker;
+  if (mode == "monitor") return client::OpenOptions::Mode::kMonitor;
+  if (mode == "offline") return client::OpenOptions::Mode::kOffline;
+  raise(PyExc_ValueError, "mode must be 'worker', 'monitor' or 'offline', not '" + mode + "'");
+}
+
+std::optional<client::Durability> durability_from(const std::string& durability) {
+  if (durability.empty()) return std::nullopt;
+  if (durability == "published") return client::Durability::kPublished;
+  if (durability == "synced") return client::Durability::kSynced;
+  raise(PyExc_ValueError,
+        "durability must be None, 'published' or 'synced', not '" + durability + "'");
+}
+
+}  // namespace
+
+NativeStorage::NativeStorage(const std::string& location, const std::string& mode,
+                             const std::string& durability, std::int64_t timeout_ms,
+                             std::int64_t open_timeout_ms, std::uint64_t pool_bytes,
+                             std::int64_t idle_exit_ms, const std::string& daemon_path,
+                             const std::string& name)
+    : durability_(durability_from(durability)), timeout_ms_(timeout_ms) {
+  client::OpenOptions options;
+  options.mode = mode_from(mode);
+  options.open_timeout_ms = open_timeout_ms;
+  options.pool_bytes = pool_bytes;
+  options.idle_exit_ms = idle_exit_ms;
+  options.daemon_path = daemon_path;
+  options.command = name;
+  const Result<std::shared_ptr<client::Storage>> storage = [&] {
+    nb::gil_scoped_release without_gil;
+    return client::Storage::open(location, options);
+  }();
+  if (!storage) raise_error(storage.error());
+  storage_ = *storage;
+}
+
+NativeStorage::~NativeStorage() { close(); }
+
+void NativeStorage::close() {
+  std::shared_ptr<client::Storage> storage = std::exchange(storage_, nullptr);
+  if (storage == nullptr) return;
+  nb::gil_scoped_release without_gil;
+  storage.reset();
+}
+
+std::shared_ptr<client::Storage> NativeStorage::opened() const {
+  if (storage_ == nullptr) raise_error(Error{Code::kGone, "this JournalStorage was closed", 0});
+  return storage_;
+}
+
+Deadline NativeStorage::call_deadline() const {
+  return timeout_ms_ < 0 ? Deadline::never() : Deadline::in_ms(timeout_ms_);
+}
+
+Result<void> NativeStorage::wait(Deadline deadline,
+                                 const std::function<Result<void>(Deadline)>& wait) const {
+  while (true) {
+    const Result<void> result = [&] {
+      nb::gil_scoped_release without_gil;
+      return wait({std::min(deadline.at_ns, Deadline::in_ms(kSignalCheckMs).at_ns)});
+    }();
+    if (result || result.error().code != Code::kBusy || deadline.passed()) return result;
+    if (PyErr_CheckSignals() != 0) throw nb::python_error();
+  }
+}
+
+void NativeStorage::look(const std::function<void(const replay::State&)>& use) {
+  const std::shared_ptr<client::Storage> storage = opened();
+  if (storage->session().published_end() > seen_seq_ + kCatchUpWithGilMax) {
+    nb::gil_scoped_release without_gil;
+    (void)storage->read([](const replay::State&) {});  // its error, if it stays, is seen below
+  }
+  bool other_history = false;
+  const auto look_once = [&](const replay::State& state) {
+    other_history = state.next_seq() < seen_seq_;
+    if (other_history) return;
+    seen_seq_ = state.next_seq();
+    use(state);
+  };
+  check_or_raise(storage->read(look_once));
+  if (!other_history) return;
+  forget_objects();
+  check_or_raise(storage->read(look_once));
+}
+
+void NativeStorage::forget_objects() {
+  seen_seq_ = 0;
+  const auto objects = std::exchange(objects_, {});
+}
+
+std::shared_ptr<StudyObjects> NativeStorage::objects_of(replay::StudyId study) {
+  std::shared_ptr<StudyObjects>& objects = objects_[study];
+  if (objects == nullptr) objects = std::make_shared<StudyObjects>();
+  return objects;
+}
+
+replay::Outcome NativeStorage::write(const schema::Operation& operation) {
+  const std::shared_ptr<client::Storage> storage = opened();
+  const client::WriteOptions options{durability_, Deadline::at_once()};
+  Result<client::Storage::Written> written = storage->try_write(operation, options);
+  std::optional<Deadline> deadline;
+  while (!written && written.error().code == Code::kBusy) {
+    if (!deadline) deadline = call_deadline();
+    check_or_raise(wait(*deadline, [&](Deadline slice) { return storage->wait_for_room(slice); }));
+    written = storage->try_write(operation, options);
+  }
+  if (!written) raise_error(written.error());
+  if (written->must_wait) {
+    if (!deadline) deadline = call_deadline();
+    check_or_raise(
+        wait(*deadline, [&](Deadline slice) { return storage->settle(*written, slice); }));
+  }
+  using replay::OutcomeCode;
+  const OutcomeCode code = written->outcome.code;
+  if (code != OutcomeCode::kDone && code != OutcomeCode::kUnchanged)
+    raise_refused(*written, operation);
+  return written->outcome;
+}
+
+void NativeStorage::raise_refused(const client::Storage::Written& written,
+                                  const schema::Operation& operation) {
+  const auto* set = std::get_if<schema::SetTrialParam>(&operation);
+  if (written.outcome.code == replay::OutcomeCode::kIncompatible && set != nullptr) {
+    bool other_kind = false;
+    opened()->peek([&](const replay::State& state) {
+      const replay::Trial* trial = state.trial(set->trial);
+      const replay::Study* study = trial == nullptr ? nullptr : state.study(trial->study);
+      if (study == nullptr) return;
+      const auto known = study->distributions.find(std::string(set->param.name));
+      other_kind = known != study->distributions.end() &&
+                   known->second->kind != set->param.distribution.kind;
+    });
+    if (other_kind)
+      raise(PyExc_ValueError, "Cannot set different distribution kind to the same parameter name.");
+  }
+  raise_outcome(written.outcome, operation);
+}
+
+std::string NativeStorage::digest() {
+  std::string digest;
+  look([&](const replay::State& state) { digest = state.digest(); });
+  return digest;
+}
+
+std::uint64_t NativeStorage::next_seq() {
+  std::uint64_t seq = 0;
+  look([&](const replay::State& state) { seq = state.next_seq(); });
+  return seq;
+}
+
+void NativeStorage::sync() {
+  const std::shared_ptr<client::Storage> storage = opened();
+  const std::uint64_t end = storage->session().published_end();
+  check_or_raise(wait(call_deadline(),
+                      [&](Deadline slice) { return storage->session().wait_synced(end, slice); }));
+}
+
+nb::object NativeStorage::status() {
+  const std::shared_ptr<client::Storage> storage = opened();
+  const Result<schema::Status> result = [&] {
+    nb::gil_scoped_release without_gil;
+    return storage->session().status();
+  }();
+  if (!result) raise_error(result.error());
+  const schema::Status& status = *result;
+  nb::list workers;
+  for (const schema::WorkerStatus& worker : status.workers) {
+    nb::dict entry;
+    entry["slot"] = worker.slot;
+    entry["pid"] = worker.pid;
+    entry["uid"] = worker.uid;
+    entry["session"] = worker.session;
+    entry["name"] = text_to_python(worker.command);
+    entry["started"] = datetime_to_python(worker.started_us);
+    entry["records"] = worker.records;
+    entry["chunks"] = worker.chunks;
+    workers.append(entry);
+  }
+  nb::dict dict;
+  dict["daemon_version"] = text_to_python(status.daemon_version);
+  dict["folder"] = text_to_python(status.folder);
+  dict["daemon_pid"] = status.daemon_pid;
+  dict["embedded"] = status.embedded;
+  dict["started"] = datetime_to_python(status.started_us);
+  dict["generation"] = status.generation;
+  dict["published"] = status.published;
+  dict["written"] = status.written;
+  dict["synced"] = status.synced;
+  dict["retained"] = status.retained;
+  dict["ring_slots"] = status.ring_slots;
+  dict["chunk_bytes"] = status.chunk_bytes;
+  dict["chunk_count"] = status.chunk_count;
+  dict["chunks_in_use"] = status.chunks_in_use;
+  dict["region_bytes"] = status.region_bytes;
+  dict["segments"] = status.segments;
+  dict["disk_bytes"] = status.disk_bytes;
+  dict["syncs"] = status.syncs;
+  dict["sync_ns_last"] = status.sync_ns_last;
+  dict["sync_ns_max"] = status.sync_ns_max;
+  dict["degraded"] = text_to_python(status.degraded);
+  dict["workers"] = workers;
+  return dict;
+}
+
+}  // namespace oj::python
