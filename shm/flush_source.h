@@ -1,5 +1,24 @@
 // The daemon's end of the ring: take records out in order, give room back.
 //
+// Roles
+//   flusher   one thread of the daemon: FlushSource and ChunkKeeper are its own
+//
+// Invariants
+//   F1  What is checked is a private copy: whoever can write a chunk may do so at any time.
+//   F2  A chunk is freed only if it is sealed, everything published before it was seen sealed is synced, `retained` was
+//       raised past its last record, and no hazard seen after that names it.
+//   F3  A chunk's last record is what the flusher saw in it; the words of producers are not needed. Records synced
+//       before this daemon began lie below `synced` as it was then.
+//
+// Pairs
+//   ticket   slot  acquire  ->  publish  seq_cst
+//   sealed   owner word  acquire  ->  seal  release   all that its owner published in it is seen as published
+//   pin      `retained` seq_cst, then hazards seq_cst  ->  reader's pin
+//   chunk    free  ->  claim
+//
+// Progress   wait-free; a sweep looks at every chunk and every hazard once a round, at most kRoundsMax rounds.
+// Crash      reclaim.after_retained: readers go to disk a little early; the next sweep frees. Nothing else is shared.
+//
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -32,9 +51,12 @@ class FlushSource {
 
  private:
   friend class ChunkKeeper;
+  Gathered take(std::uint64_t seq, std::uint64_t ticket, std::size_t bytes_left, bool must, bool& fits);
+
   std::shared_ptr<Region> region_;
   std::vector<Gathered> items_;
   std::vector<std::byte> buffer_;
+  std::size_t used_ = 0;                 // of buffer_
   std::vector<std::uint64_t> last_seq_;  // by chunk: the highest gathered seq in it, plus one; 0 unknown
 };
 
@@ -55,9 +77,26 @@ class ChunkKeeper {
   bool room_wanted() noexcept;
 
  private:
+  static constexpr int kRoundsMax = 8;
+
+  struct Candidate {
+    std::uint64_t end = 0;  // one past its last record
+    std::uint64_t chunk = 0;
+    std::uint64_t word = 0;  // the owner word seen
+  };
+  // One look at the whole table: counts what is free in each zone, collects what could be freed.
+  struct Sweep {
+    std::uint64_t free_low = 0, free_high = 0;
+  };
+  Sweep sweep() noexcept;
+  std::uint64_t free_below(std::uint64_t seq) noexcept;
+
   std::shared_ptr<Region> region_;
   FlushSource& source_;
-  std::vector<std::uint64_t> sealed_end_;  // by chunk: published_end when first seen sealed; 0 not yet
+  std::uint64_t synced_at_start_ = 0;
+  std::vector<std::uint64_t> sealed_end_;  // by chunk: published end when first seen sealed, plus one; 0 not yet
+  std::vector<Candidate> candidates_;      // oldest first
+  std::vector<std::uint8_t> pinned_;       // by chunk, of one round
 };
 
 }  // namespace oj::shm

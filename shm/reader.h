@@ -1,5 +1,24 @@
 // Read records in order, in place.
 //
+// The steps are in order_ring.h (is it published, and where does it lie) and hazards.h (may I look there).
+//
+// Roles
+//   reader    a worker, with a hazard word of its own: reads in place
+//   monitor   has no slot, perhaps a read-only mapping: copies, then checks that the copy was in time
+//
+// Invariants
+//   R1  Nothing of a chunk is looked at before a pin on it is confirmed (a monitor: nothing of the copy is believed
+//       before `retained` was loaded after it).
+//   R2  Length and checksum are checked on every read; every index and offset is checked before it is used.
+//
+// Pairs
+//   ticket    slot  acquire   ->  publish  seq_cst
+//   pin       hazard seq_cst, `retained` seq_cst  ->  reclaim
+//   payload   a monitor's copy  acquire  ->  store_entry  release
+//
+// Progress   wait-free.
+// Crash      a killed reader's hazard holds back one chunk or run until the reader is reaped.
+//
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -10,6 +29,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "shm/chunk_pool.h"
+#include "shm/hazards.h"
+#include "shm/order_ring.h"
 #include "shm/region.h"
 #include "shm/worker_slots.h"
 
@@ -42,12 +64,20 @@ class Reader {
   void abandon_after_fork() noexcept;
 
  private:
+  bool pin(std::uint64_t first, std::uint64_t n, std::uint64_t seq) noexcept;
+  Answer read_pinned(std::uint64_t seq, const EntryPlace& place) noexcept;
+  Answer read_copied(std::uint64_t seq, const EntryPlace& place) noexcept;
+
   std::shared_ptr<Region> region_;
   std::optional<SlotRef> slot_;
   std::uint32_t hazard_index_ = 0;
-  std::uint64_t pinned_first_ = kNone, pinned_count_ = 0;
-  std::vector<std::byte> copy_;  // of a monitor
-  static constexpr std::uint64_t kNone = ~std::uint64_t{0};
+  OrderRing<Production> ring_;
+  ChunkPool<Production> pool_;
+  Hazards<Production> hazards_;
+  const std::byte* pool_bytes_ = nullptr;
+  std::uint64_t record_bytes_max_ = 0;
+  std::uint64_t pinned_first_ = 0, pinned_count_ = 0;  // count 0: nothing
+  std::vector<std::byte> copy_;                        // of a monitor
 };
 
 }  // namespace oj::shm

@@ -1,7 +1,7 @@
 // The shared-memory file of one journal: create, attach, validate, map.
 //
 // What lies in it and where: layout.h and docs/region-format.md. Who may do what with it: producer.h, reader.h,
-// flush_source.h, worker_slots.h, reaper.h.
+// flush_source.h, worker_slots.h, watermarks.h.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -27,8 +27,19 @@ struct Sizes {
   std::uint32_t worker_slots = 1024;     // 1 .. 4096
 
   std::uint64_t region_bytes() const;     // of the whole file
-  std::uint64_t record_bytes_max() const; // the longest record: an eighth of the pool, at most 16 MiB, less the entry header
+  // The longest record: an eighth of the pool (at least one chunk), at most 16 MiB, less the entry header.
+  std::uint64_t record_bytes_max() const;
 };
+
+constexpr std::uint64_t kRingSlotsMin = 2, kRingSlotsMax = std::uint64_t{1} << 24;
+constexpr std::uint64_t kChunkBytesMin = 4096, kChunkBytesMax = std::uint64_t{1} << 20;
+constexpr std::uint64_t kChunkCountMin = 4, kChunkCountMax = std::uint64_t{1} << 20;
+constexpr std::uint32_t kWorkerSlotsMin = 1, kWorkerSlotsMax = 4096;
+constexpr std::uint64_t kRecordBytesCeiling = std::uint64_t{16} << 20;
+constexpr std::uint64_t kRegionBytesMin = std::uint64_t{1} << 20;  // the smallest that sizes_for() makes
+
+// kInvalid: a size outside its limits, or not a power of two where it must be; names it, the limits and the value.
+Result<void> check_sizes(const Sizes& sizes);
 
 // The default sizes, or smaller ones so that the region takes at most a third of `available_bytes`.
 // kBusy with bytes needed and available when not even the smallest useful region (1 MiB) fits.
@@ -74,6 +85,7 @@ class Region {
   int fd() const { return fd_; }
   const Sizes& sizes() const { return sizes_; }          // private copies: the shared ones are never read again
   const Identity& identity() const { return identity_; }
+  std::uint64_t first_seq() const { return first_seq_; } // where the ring started
   bool writable() const { return writable_; }
   std::byte* base() const { return base_; }              // of the mapping, for the roles in shm/ only
 
@@ -81,17 +93,23 @@ class Region {
   bool retired() const noexcept;
   void retire() noexcept;
 
-  // Forgets the mapping without unmapping it: for a fork child, in which it does not exist.
+  // For a fork child, in which the mapping does not exist: forgets it without unmapping, and closes the descriptor, so
+  // that the parent's lock bytes end with the parent. base() is null from then on; what still points here may only be
+  // destroyed. Everything else of shm/ that uses this region must have been abandoned or destroyed first.
   void abandon_after_fork() noexcept;
 
  private:
-  Region() = default;
+  struct Mapping;
+  Region();
+  Result<void> map(Access access);
+
   std::string path_;
   int fd_ = -1;
   std::byte* base_ = nullptr;
-  std::uint64_t bytes_ = 0;
+  std::unique_ptr<Mapping> mapping_;
   Sizes sizes_;
   Identity identity_;
+  std::uint64_t first_seq_ = 0;
   bool writable_ = false;
 };
 

@@ -6,6 +6,26 @@
 //   ASSIGNED | LIVE -> REAPING   daemon, once the worker is proven dead (its pidfd, or the lock byte is free)
 //   CLOSED | REAPING -> FREE  daemon, incarnation + 1, when nothing of the session is left
 //
+// State and incarnation are one word, so every step is one CAS and a late one from an earlier life fails.
+//
+// Roles
+//   worker   ASSIGNED -> LIVE -> CLOSED of its own slot; holds the lock byte meanwhile
+//   daemon   one thread of it: everything else, and the identity fields while the slot is FREE
+//   monitor  loads
+//
+// Invariants
+//   S1  A life has one worker: only who moved it from ASSIGNED to LIVE acts in it.
+//   S2  A slot is reaped only after its worker was proven dead: until then nothing of it is touched.
+//   S3  A slot is FREE only with its hazards cleared.
+//
+// Pairs
+//   life       CAS of the state word  acq_rel  ->  CAS or load  acquire   what the life before left is seen by the next
+//   identity   stored before assign's CAS  release  ->  snapshot  acquire, and the same word again after
+//
+// Progress   wait-free but for the system calls of the lock; loops over the word end after as many tries as it has states.
+// Crash      seat.before_live: ASSIGNED, with or without the lock byte; reaped. seat.before_unlock: CLOSED; finished by
+//            the daemon. A killed daemon repeats begin_reaping() and finish(): both are idempotent.
+//
 // SPDX-License-Identifier: MIT
 #pragma once
 
