@@ -160,6 +160,9 @@ def banned_in(identifier: str, path: str) -> set[str]:
     # scale; spdlog's is the daemon's.
     if words == ["log"] or layer_of(path) in ("daemon", "schema", "replay", "python"):
         found.discard("log")
+    # The adjective is a word like others; the drawer is not.
+    if len(words) > 2:
+        found.discard("common")
     # `tail` is the CLI's verb, and liboptjournal's name for following.
     if layer_of(path) in ("cli", "tests", "examples"):
         found.discard("tail")
@@ -387,6 +390,9 @@ def complete_openings(tree: Tree) -> Iterator[Finding]:
         if not set(ORDER.findall(SourceText(text).code)) - {"relaxed"}:
             continue
         opening = opening_of_pair(tree, path)
+        # Where one protocol takes several files, one of them tells it and the others name that one.
+        for header in re.findall(r"\b(?:shm/)?(\w+\.h)\b", opening):
+            opening += "\n" + SourceText(tree.files.get(f"shm/{header}", "")).opening_comment()
         missing = [h for h in HEADINGS if not re.search(rf"^// ?{h}\b", opening, re.MULTILINE)]
         if missing:
             yield Finding(path, 1, f"orders memory; its opening comment lacks {', '.join(missing)}")

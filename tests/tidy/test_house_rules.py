@@ -58,6 +58,7 @@ PLANTED: list[tuple[str, dict[str, str]]] = [
     ("banned_words", {"journal/a.cc": "class SegmentManager;"}),
     ("banned_words", {"libclient/a.cc": "void open_log();"}),
     ("banned_words", {"replay/a.cc": "namespace oj::util {}"}),
+    ("banned_words", {"replay/a.cc": "namespace oj::common {}"}),
     ("banned_file_names", {"base/string_util.h": ""}),
     ("banned_file_names", {"shm/misc/ring.h": ""}),
     ("banned_file_names", {"tests/helpers.py": ""}),
@@ -106,6 +107,10 @@ PLANTED: list[tuple[str, dict[str, str]]] = [
     ("complete_openings", {"shm/a.cc": "x.load(std::memory_order_acquire);  // ticket"}),
     (
         "complete_openings",
+        {"shm/a.cc": "// See b.h.\nx.load(std::memory_order_acquire);", "shm/b.h": "// Roles"},
+    ),
+    (
+        "complete_openings",
         {"shm/a.cc": OPENING.replace("// Crash", "// Or") + "x.load(std::memory_order_acquire);"},
     ),
     ("decisions_listed", {"docs/decisions/README.md": "", "docs/decisions/0001-a.md": DECISION}),
@@ -146,7 +151,10 @@ RIGHT: list[tuple[str, dict[str, str]]] = [
     ("licence_line", {"base/a.h": SPDX}),
     ("says_what_it_is", {"base/a.h": SPDX}),
     ("banned_words", {"shm/a.cc": '// the head of the ring\nauto x = "tail";  // util'}),
-    ("banned_words", {"schema/a.cc": "bool log = distribution.log; int ahead, catalog, utility;"}),
+    (
+        "banned_words",
+        {"schema/a.cc": "bool log = distribution.log; int ahead, catalog, end_in_common;"},
+    ),
     ("banned_words", {"daemon/a.cc": "void open_log();"}),
     ("banned_file_names", {"cli/tail.cc": "", "daemon/log_format.cc": "", "journal/catalog.h": ""}),
     ("private_places", {"docs/a.md": "see docs/wo" + "rk/ and /dev/shm"}),
@@ -187,6 +195,10 @@ RIGHT: list[tuple[str, dict[str, str]]] = [
     ),
     ("commented_orders", {"daemon/a.cc": "x.load(std::memory_order_acquire);  // pairs with f()"}),
     ("complete_openings", {"shm/a.h": OPENING, "shm/a.cc": "x.load(std::memory_order_acquire);"}),
+    (
+        "complete_openings",
+        {"shm/a.cc": "// See b.h.\nx.load(std::memory_order_acquire);", "shm/b.h": OPENING},
+    ),
     ("complete_openings", {"shm/a.cc": "count.load(std::memory_order_relaxed);"}),
     (
         "decisions_listed",
