@@ -1,10 +1,9 @@
-// Frees chunks.
-//
 // SPDX-License-Identifier: MIT
+#include "shm/chunk_keeper.h"
+
 #include <algorithm>
 #include <utility>
 
-#include "shm/flush_source.h"
 #include "shm/views.h"
 #include "shm/wake.h"
 #include "shm/watermarks.h"
