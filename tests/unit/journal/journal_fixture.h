@@ -5,8 +5,12 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -29,8 +33,11 @@ using Bytes = std::vector<std::byte>;
 
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    std::string text = (fs::temp_directory_path() / "oj-journal-XXXXXX").string();
+  // kMemory: on tmpfs if there is one, for tests that call the file system ten thousands of times.
+  enum class Where { kDisk, kMemory };
+  explicit TemporaryFolder(Where where = Where::kDisk) {
+    const bool memory = where == Where::kMemory && ::access("/dev/shm", W_OK) == 0;
+    std::string text = ((memory ? fs::path("/dev/shm") : fs::temp_directory_path()) / "oj-journal-XXXXXX").string();
     const char* made = ::mkdtemp(text.data());
     EXPECT_NE(made, nullptr);
     path_ = text;
