@@ -5,8 +5,7 @@
 // printed.
 //
 // SPDX-License-Identifier: MIT
-#include <unistd.h>
-
+#include <algorithm>
 #include <cstdio>
 #include <deque>
 #include <memory>
@@ -25,25 +24,17 @@
 namespace oj::cli {
 namespace {
 
-constexpr std::int64_t kLookMs = 1'000;  // how often -f looks whether a daemon came or was replaced
-constexpr std::int64_t kOfflineLookMs = 200;  // the same while none serves
-constexpr std::uint64_t kRecordsAtOnce =
-    1'024;  // read and printed before standard output is flushed
-constexpr std::size_t kRememberedRecords =
-    65'536;  // of those printed: to tell what is new after a lost region
-
-struct DaemonIdentity {
-  std::uint32_t pid = 0;
-  std::uint64_t generation = 0;
-  bool operator==(const DaemonIdentity&) const = default;
-};
+// Read and printed before standard output is flushed.
+constexpr std::uint64_t kRecordsAtOnce = 1'024;
+// Of those printed: to tell what is new after a lost region.
+constexpr std::size_t kRememberedRecords = 65'536;
 
 class Tail {
  public:
   Tail(const TailOptions& options, Output& out) : options_(options), out_(out) {}
 
   Result<void> run() {
-    if (auto opened = attach(); !opened) return opened;
+    if (auto opened = open(); !opened) return opened;
     const std::uint64_t end = session_->published_end();
     start_at(end);
     if (auto done = read_until(end); !done) return done;
@@ -57,8 +48,10 @@ class Tail {
       note(fmt::format("the journal ends before record {}: it has {} records", options_.seq, end));
     }
     if (auto done = out_.flush(); !done || !options_.follow) return done;
-    if (!daemon_)
+    if (auto served = client::daemon_status(options_.location);
+        !served && served.error().code == Code::kGone) {
       note(fmt::format("no daemon serves {}; waiting for one", shown(options_.location)));
+    }
     return follow();
   }
 
@@ -67,17 +60,10 @@ class Tail {
     (void)std::fprintf(stderr, "optjournal: %s\n", text.c_str());
   }
 
-  std::optional<DaemonIdentity> who_serves() const {
-    auto status = client::daemon_status(options_.location);
-    if (!status) return std::nullopt;
-    return DaemonIdentity{status->daemon_pid, status->generation};
-  }
-
-  Result<void> attach() {
+  Result<void> open() {
     client::OpenOptions open;
     open.mode = client::OpenOptions::Mode::kMonitor;
     open.command = "optjournal tail";
-    daemon_ = who_serves();
     auto session = client::Session::open(options_.location, open);
     if (!session) return session.error();
     session_ = *std::move(session);
@@ -98,26 +84,11 @@ class Tail {
     }
   }
 
+  // The session notices by itself when a daemon comes, goes or is replaced.
   Result<void> follow() {
     while (true) {
-      auto more = session_->wait_published(state_.next_seq(),
-                                           Deadline::in_ms(daemon_ ? kLookMs : kOfflineLookMs));
-      if (more && *more) {
-        if (auto done = read_until(UINT64_MAX); !done) return done;
-        if (auto done = out_.flush(); !done) return done;
-        continue;
-      }
-      if (!more && more.error().code != Code::kGone) return more.error();
-      // Nothing new for a while. A session that was opened offline, or to a region that was
-      // replaced, hears of no further record; whoever serves now is asked, and joined if it is
-      // somebody else.
-      if (!daemon_) usleep(kOfflineLookMs * 1'000);
-      const auto now = who_serves();
-      if (!now || now == daemon_) continue;
-      const bool was_offline = !daemon_;
-      if (auto opened = attach(); !opened && opened.error().code != Code::kGone) return opened;
-      note(fmt::format("{} daemon {} serves {}", was_offline ? "now" : "a new", now->pid,
-                       shown(options_.location)));
+      auto more = session_->wait_published(state_.next_seq(), Deadline::never());
+      if (!more) return more.error();
       if (auto done = read_until(UINT64_MAX); !done) return done;
       if (auto done = out_.flush(); !done) return done;
     }
@@ -125,7 +96,7 @@ class Tail {
 
   // Replays, and prints what is to be printed, until `end` or until nothing more is published.
   Result<void> read_until(std::uint64_t end) {
-    while (state_.next_seq() < end) {
+    do {  // at least once, so that a journal that cannot be read says so
       Result<void> problem;
       auto read = session_->read(
           state_.next_seq(),
@@ -145,7 +116,7 @@ class Tail {
         if (auto done = out_.flush(); !done) return done;
       }
       if (read->caught_up) break;
-    }
+    } while (state_.next_seq() < end);
     return {};
   }
 
@@ -153,9 +124,11 @@ class Tail {
   // on, what follows is another history than the one printed.
   void begin_again(const Error& why) {
     note(why.message);
+    if (print_from_ <= state_.next_seq()) {
+      print_from_ = std::min({print_from_, printed_first_, session_->synced_end()});
+    }
     state_ = replay::State();
     comparing_ = true;
-    print_from_ = std::min(print_from_, printed_first_);
   }
 
   Result<void> take(std::uint64_t seq, std::span<const std::byte> bytes) {
@@ -228,7 +201,6 @@ class Tail {
 
   const TailOptions& options_;
   Output& out_;
-  std::optional<DaemonIdentity> daemon_;
   std::shared_ptr<client::Session> session_;
   schema::Decoder decoder_;
   replay::State state_;
