@@ -1,6 +1,7 @@
 // One function for each operation, and for each the question what it would return.
 //
-// check() and apply() of an operation agree because apply() asks the same function before it changes anything.
+// check() and apply() of an operation agree because apply() asks the same function before it
+// changes anything.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -17,8 +18,10 @@ Outcome check(const Tables& tables, const schema::SetStudyUserAttr& op);
 Outcome check(const Tables& tables, const schema::SetStudySystemAttr& op);
 Outcome apply(Tables& tables, const schema::RecordHeader& header, const schema::CreateStudy& op);
 Outcome apply(Tables& tables, const schema::RecordHeader& header, const schema::DeleteStudy& op);
-Outcome apply(Tables& tables, const schema::RecordHeader& header, const schema::SetStudyUserAttr& op);
-Outcome apply(Tables& tables, const schema::RecordHeader& header, const schema::SetStudySystemAttr& op);
+Outcome apply(Tables& tables, const schema::RecordHeader& header,
+              const schema::SetStudyUserAttr& op);
+Outcome apply(Tables& tables, const schema::RecordHeader& header,
+              const schema::SetStudySystemAttr& op);
 
 // apply_trial.cc
 Outcome check(const Tables& tables, const schema::CreateTrial& op);
@@ -29,10 +32,14 @@ Outcome check(const Tables& tables, const schema::SetTrialUserAttr& op);
 Outcome check(const Tables& tables, const schema::SetTrialSystemAttr& op);
 Outcome apply(Tables& tables, const schema::RecordHeader& header, const schema::CreateTrial& op);
 Outcome apply(Tables& tables, const schema::RecordHeader& header, const schema::SetTrialParam& op);
-Outcome apply(Tables& tables, const schema::RecordHeader& header, const schema::SetTrialStateValues& op);
-Outcome apply(Tables& tables, const schema::RecordHeader& header, const schema::SetTrialIntermediateValue& op);
-Outcome apply(Tables& tables, const schema::RecordHeader& header, const schema::SetTrialUserAttr& op);
-Outcome apply(Tables& tables, const schema::RecordHeader& header, const schema::SetTrialSystemAttr& op);
+Outcome apply(Tables& tables, const schema::RecordHeader& header,
+              const schema::SetTrialStateValues& op);
+Outcome apply(Tables& tables, const schema::RecordHeader& header,
+              const schema::SetTrialIntermediateValue& op);
+Outcome apply(Tables& tables, const schema::RecordHeader& header,
+              const schema::SetTrialUserAttr& op);
+Outcome apply(Tables& tables, const schema::RecordHeader& header,
+              const schema::SetTrialSystemAttr& op);
 
 // apply_session.cc
 Outcome check(const Tables& tables, const schema::SessionStarted& op);

@@ -7,9 +7,11 @@ namespace oj::replay {
 
 Outcome check(const Tables&, const schema::SessionStarted&) { return {}; }
 
-// A second one of the same session changes nothing: what the session has done so far is not to be forgotten.
-// Session 0 is the daemon, which has none: a record of it counts nowhere, just as apply_tombstone() does not.
-Outcome apply(Tables& tables, const schema::RecordHeader& header, const schema::SessionStarted& op) {
+// A second one of the same session changes nothing: what the session has done so far is not to be
+// forgotten. Session 0 is the daemon, which has none: a record of it counts nowhere, just as
+// apply_tombstone() does not.
+Outcome apply(Tables& tables, const schema::RecordHeader& header,
+              const schema::SessionStarted& op) {
   if (header.session == 0) return {};
   const auto [at, is_new] = tables.sessions.try_emplace(header.session);
   if (!is_new) return {};

@@ -10,7 +10,7 @@ Outcome study_exists(const Tables& tables, StudyId id) {
   return {tables.find_study(id) ? OutcomeCode::kDone : OutcomeCode::kNoSuchStudy, 0};
 }
 
-Outcome set_attr(Tables& tables, StudyId id, AttrMap Study::* attrs, const schema::Attr& attr) {
+Outcome set_attr(Tables& tables, StudyId id, AttrMap Study::*attrs, const schema::Attr& attr) {
   StudyParts* const parts = tables.find_study(id);
   if (!parts) return {OutcomeCode::kNoSuchStudy, 0};
   (parts->study->*attrs).set(attr.key, attr.value);
@@ -39,7 +39,9 @@ Outcome apply(Tables& tables, const schema::RecordHeader&, const schema::CreateS
   return outcome;
 }
 
-Outcome check(const Tables& tables, const schema::DeleteStudy& op) { return study_exists(tables, op.study); }
+Outcome check(const Tables& tables, const schema::DeleteStudy& op) {
+  return study_exists(tables, op.study);
+}
 
 Outcome apply(Tables& tables, const schema::RecordHeader&, const schema::DeleteStudy& op) {
   StudyParts* const parts = tables.find_study(op.study);
@@ -54,13 +56,17 @@ Outcome apply(Tables& tables, const schema::RecordHeader&, const schema::DeleteS
   return {};
 }
 
-Outcome check(const Tables& tables, const schema::SetStudyUserAttr& op) { return study_exists(tables, op.study); }
+Outcome check(const Tables& tables, const schema::SetStudyUserAttr& op) {
+  return study_exists(tables, op.study);
+}
 
 Outcome apply(Tables& tables, const schema::RecordHeader&, const schema::SetStudyUserAttr& op) {
   return set_attr(tables, op.study, &Study::user_attrs, op.attr);
 }
 
-Outcome check(const Tables& tables, const schema::SetStudySystemAttr& op) { return study_exists(tables, op.study); }
+Outcome check(const Tables& tables, const schema::SetStudySystemAttr& op) {
+  return study_exists(tables, op.study);
+}
 
 Outcome apply(Tables& tables, const schema::RecordHeader&, const schema::SetStudySystemAttr& op) {
   return set_attr(tables, op.study, &Study::system_attrs, op.attr);

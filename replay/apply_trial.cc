@@ -7,7 +7,8 @@
 namespace oj::replay {
 namespace {
 
-constexpr std::size_t kParamsReservedMax = 16;  // a study's trials mostly have the same few parameters
+constexpr std::size_t kParamsReservedMax =
+    16;  // a study's trials mostly have the same few parameters
 
 // kDone if the trial exists and is not finished: then it may be changed.
 Outcome updatable(TrialPlace place) {
@@ -16,23 +17,26 @@ Outcome updatable(TrialPlace place) {
   return {};
 }
 
-Outcome check_param(TrialPlace place, const schema::Param& param, const std::shared_ptr<const Distribution>* known) {
+Outcome check_param(TrialPlace place, const schema::Param& param,
+                    const std::shared_ptr<const Distribution>* known) {
   const Outcome outcome = updatable(place);
   if (outcome.code != OutcomeCode::kDone) return outcome;
   if (known && !compatible(**known, param.distribution)) return {OutcomeCode::kIncompatible, 0};
   return {};
 }
 
-const std::shared_ptr<const Distribution>* known_distribution(TrialPlace place, std::string_view name) {
+const std::shared_ptr<const Distribution>* known_distribution(TrialPlace place,
+                                                              std::string_view name) {
   if (!place.trial) return nullptr;
   const auto found = place.study->study->distributions.find(name);
   return found == place.study->study->distributions.end() ? nullptr : &found->second;
 }
 
 // Whatever the distribution is: the caller has checked what is to be checked.
-void set_param(TrialPlace place, const schema::Param& param, const std::shared_ptr<const Distribution>* known) {
-  auto distribution =
-      place.study->distributions.intern(param.distribution, known ? *known : std::shared_ptr<const Distribution>());
+void set_param(TrialPlace place, const schema::Param& param,
+               const std::shared_ptr<const Distribution>* known) {
+  auto distribution = place.study->distributions.intern(
+      param.distribution, known ? *known : std::shared_ptr<const Distribution>());
   Study& study = *place.study->study;
   if (!known) study.distributions.emplace(param.name, distribution);
   if (place.trial->params.capacity() == 0) {
@@ -44,7 +48,8 @@ void set_param(TrialPlace place, const schema::Param& param, const std::shared_p
 Outcome check_state(TrialPlace place, const schema::SetTrialStateValues& op) {
   const Outcome outcome = updatable(place);
   if (outcome.code != OutcomeCode::kDone) return outcome;
-  if (op.state == TrialState::kRunning && place.trial->state == TrialState::kRunning) return {OutcomeCode::kUnchanged, 0};
+  if (op.state == TrialState::kRunning && place.trial->state == TrialState::kRunning)
+    return {OutcomeCode::kUnchanged, 0};
   return {};
 }
 
@@ -54,13 +59,15 @@ void fill(TrialPlace place, const schema::CreateTrial& op) {
   trial.start_us = op.start_us;
   trial.complete_us = op.complete_us;
   if (op.values) trial.values.emplace(op.values->begin(), op.values->end());
-  for (const schema::Param& param : op.params) set_param(place, param, known_distribution(place, param.name));
+  for (const schema::Param& param : op.params)
+    set_param(place, param, known_distribution(place, param.name));
   for (const schema::Attr& attr : op.user_attrs) trial.user_attrs.set(attr.key, attr.value);
   for (const schema::Attr& attr : op.system_attrs) trial.system_attrs.set(attr.key, attr.value);
-  for (const schema::IntermediateValue& value : op.intermediate_values) trial.set_intermediate_value(value);
+  for (const schema::IntermediateValue& value : op.intermediate_values)
+    trial.set_intermediate_value(value);
 }
 
-Outcome set_attr(Tables& tables, TrialId id, AttrMap Trial::* attrs, const schema::Attr& attr) {
+Outcome set_attr(Tables& tables, TrialId id, AttrMap Trial::*attrs, const schema::Attr& attr) {
   const TrialPlace place = tables.trials.find(id);
   const Outcome outcome = updatable(place);
   if (outcome.code != OutcomeCode::kDone) return outcome;
@@ -113,7 +120,8 @@ Outcome check(const Tables& tables, const schema::SetTrialStateValues& op) {
   return check_state(tables.trials.find(op.trial), op);
 }
 
-Outcome apply(Tables& tables, const schema::RecordHeader& header, const schema::SetTrialStateValues& op) {
+Outcome apply(Tables& tables, const schema::RecordHeader& header,
+              const schema::SetTrialStateValues& op) {
   const TrialPlace place = tables.trials.find(op.trial);
   const Outcome outcome = check_state(place, op);
   if (outcome.code != OutcomeCode::kDone) return outcome;
@@ -138,7 +146,8 @@ Outcome check(const Tables& tables, const schema::SetTrialIntermediateValue& op)
   return updatable(tables.trials.find(op.trial));
 }
 
-Outcome apply(Tables& tables, const schema::RecordHeader&, const schema::SetTrialIntermediateValue& op) {
+Outcome apply(Tables& tables, const schema::RecordHeader&,
+              const schema::SetTrialIntermediateValue& op) {
   const TrialPlace place = tables.trials.find(op.trial);
   const Outcome outcome = updatable(place);
   if (outcome.code != OutcomeCode::kDone) return outcome;

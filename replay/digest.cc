@@ -1,11 +1,13 @@
 // One word for a whole state: XXH3-128 over a canonical serialisation of it.
 //
-// Canonical: the order of studies is by id, of trials by number, of attributes, parameters and steps as readers see them,
-// of a study's distributions by name; integers are 8 bytes, least significant first; every string and list is preceded by
-// its length, and every optional by whether it is there. Doubles count by their bits (-0.0 is not 0.0), but all NaNs are
-// one, because readers cannot tell them apart and an export does not keep them apart.
+// Canonical: the order of studies is by id, of trials by number, of attributes, parameters and
+// steps as readers see them, of a study's distributions by name; integers are 8 bytes, least
+// significant first; every string and list is preceded by its length, and every optional by whether
+// it is there. Doubles count by their bits (-0.0 is not 0.0), but all NaNs are one, because readers
+// cannot tell them apart and an export does not keep them apart.
 //
-// IF YOU CHANGE WHAT A STATE HOLDS: add it here, to tests/unit/replay/digest_test.cc, and count kFormat up.
+// IF YOU CHANGE WHAT A STATE HOLDS: add it here and to tests/unit/replay/digest_test.cc, and count
+// kFormat up.
 //
 // SPDX-License-Identifier: MIT
 #include <algorithm>
@@ -148,7 +150,8 @@ void add_distributions(Canon& canon, const Study& study) {
   std::vector<const decltype(study.distributions)::value_type*> sorted;
   sorted.reserve(study.distributions.size());
   for (const auto& entry : study.distributions) sorted.push_back(&entry);
-  std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) { return a->first < b->first; });
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto* a, const auto* b) { return a->first < b->first; });
   canon.number(sorted.size());
   for (const auto* entry : sorted) {
     canon.text(entry->first);

@@ -18,7 +18,8 @@ bool identical_values(const Value& a, const schema::Value& b) {
     case schema::Value::Kind::kNull: return true;
     case schema::Value::Kind::kBool: return a.boolean == b.boolean;
     case schema::Value::Kind::kInt64: return a.int64 == b.int64;
-    case schema::Value::Kind::kFloat64: return canonical_bits(a.float64) == canonical_bits(b.float64);
+    case schema::Value::Kind::kFloat64:
+      return canonical_bits(a.float64) == canonical_bits(b.float64);
     case schema::Value::Kind::kText:
     case schema::Value::Kind::kJson: return a.text == b.text;
   }
@@ -65,18 +66,21 @@ std::uint64_t hash_of(const schema::Distribution& distribution) {
 }  // namespace
 
 std::uint64_t canonical_bits(double value) {
-  return std::bit_cast<std::uint64_t>(std::isnan(value) ? std::numeric_limits<double>::quiet_NaN() : value);
+  return std::bit_cast<std::uint64_t>(std::isnan(value) ? std::numeric_limits<double>::quiet_NaN()
+                                                        : value);
 }
 
 bool identical(const Distribution& a, const schema::Distribution& b) {
   if (a.kind != b.kind) return false;
   switch (a.kind) {
     case Kind::kFloat:
-      return a.log == b.log && a.has_step == b.has_step && canonical_bits(a.low) == canonical_bits(b.low) &&
+      return a.log == b.log && a.has_step == b.has_step &&
+             canonical_bits(a.low) == canonical_bits(b.low) &&
              canonical_bits(a.high) == canonical_bits(b.high) &&
              (!a.has_step || canonical_bits(a.step) == canonical_bits(b.step));
     case Kind::kInt:
-      return a.log == b.log && a.int_low == b.int_low && a.int_high == b.int_high && a.int_step == b.int_step;
+      return a.log == b.log && a.int_low == b.int_low && a.int_high == b.int_high &&
+             a.int_step == b.int_step;
     case Kind::kCategorical:
       if (a.choices.size() != b.choices.size()) return false;
       for (std::size_t i = 0; i < a.choices.size(); ++i) {
@@ -88,15 +92,17 @@ bool identical(const Distribution& a, const schema::Distribution& b) {
   return false;
 }
 
-std::shared_ptr<const Distribution> DistributionPool::intern(const schema::Distribution& distribution,
-                                                             const std::shared_ptr<const Distribution>& likely) {
+std::shared_ptr<const Distribution> DistributionPool::intern(
+    const schema::Distribution& distribution, const std::shared_ptr<const Distribution>& likely) {
   if (likely && identical(*likely, distribution)) return likely;
   const std::uint64_t hash = hash_of(distribution);
   const auto [first, end] = by_hash_.equal_range(hash);
   for (auto at = first; at != end; ++at) {
     if (identical(*at->second, distribution)) return at->second;
   }
-  return by_hash_.emplace(hash, std::make_shared<const Distribution>(Distribution::from(distribution)))->second;
+  return by_hash_
+      .emplace(hash, std::make_shared<const Distribution>(Distribution::from(distribution)))
+      ->second;
 }
 
 }  // namespace oj::replay

@@ -11,7 +11,8 @@
 
 namespace oj::replay {
 
-// Equal in all that a reader can see; stricter than compatible(): 1 is not 1.0, 0.0 is not -0.0. All NaNs are one.
+// Equal in all that a reader can see; stricter than compatible(): 1 is not 1.0, 0.0 is not -0.0.
+// All NaNs are one.
 bool identical(const Distribution& a, const schema::Distribution& b);
 
 // The bits of a double, with one NaN for all.

@@ -1,7 +1,7 @@
 // Where a key is in a vector that keeps the order of first insertion.
 //
-// Nearly all trials have few parameters, attributes and steps, and looking through those is faster than any
-// table; so there is none, and no memory for one, up to kLinearMax items.
+// Nearly all trials have few parameters, attributes and steps, and looking through those is faster
+// than any table; so there is none, and no memory for one, up to kLinearMax items.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -20,7 +20,9 @@ namespace oj::replay {
 // So that tables keyed by std::string can be asked with a std::string_view.
 struct StringHash {
   using is_transparent = void;
-  std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  std::size_t operator()(std::string_view text) const {
+    return std::hash<std::string_view>{}(text);
+  }
 };
 
 template <class Key, class KeyView, class Hash = std::hash<Key>>
@@ -30,7 +32,8 @@ class PositionIndex {
   static constexpr std::size_t kNone = SIZE_MAX;
 
   PositionIndex() = default;
-  PositionIndex(const PositionIndex& other) : table_(other.table_ ? std::make_unique<Table>(*other.table_) : nullptr) {}
+  PositionIndex(const PositionIndex& other)
+      : table_(other.table_ ? std::make_unique<Table>(*other.table_) : nullptr) {}
   PositionIndex(PositionIndex&&) noexcept = default;
   PositionIndex& operator=(PositionIndex other) noexcept {
     table_ = std::move(other.table_);
@@ -38,7 +41,8 @@ class PositionIndex {
   }
   ~PositionIndex() = default;
 
-  // `key_at(i)` is the key of item i < count; the same for all calls but for what was added between them.
+  // `key_at(i)` is the key of item i < count; the same for all calls but for what was added between
+  // them.
   template <class KeyAt>
   std::size_t find(const KeyView& key, std::size_t count, KeyAt key_at) const {
     if (table_) {

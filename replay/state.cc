@@ -26,8 +26,8 @@ std::span<const Outcome> State::apply(std::uint64_t seq, const schema::DecodedRe
   OJ_CHECK(seq == tables.next_seq);
   impl_->outcomes.clear();
   for (const schema::Operation& operation : record.operations) {
-    impl_->outcomes.push_back(
-        std::visit([&](const auto& op) { return replay::apply(tables, record.header, op); }, operation));
+    impl_->outcomes.push_back(std::visit(
+        [&](const auto& op) { return replay::apply(tables, record.header, op); }, operation));
   }
   record_applied(tables, record.header);
   return impl_->outcomes;

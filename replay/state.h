@@ -1,10 +1,11 @@
-// The state that a journal describes, and the pure function that makes it: (State, Record) -> Outcome.
+// The state that a journal describes, and the pure function that makes it: (State, Record) ->
+// Outcome.
 //
-// Everybody who applies the same records in the same order has the same State; digest() says so in one word.
-// Nothing here knows of clocks, files, shared memory or Python.
+// Everybody who applies the same records in the same order has the same State; digest() says so in
+// one word. Nothing here knows of clocks, files, shared memory or Python.
 //
-// Costs: apply is O(1) in the number of trials and studies (deleting a study is O(its trials)). Memory: a Trial owns
-// its strings; deleting a study gives all of it back.
+// Costs: apply is O(1) in the number of trials and studies (deleting a study is O(its trials)).
+// Memory: a Trial owns its strings; deleting a study gives all of it back.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -56,15 +57,16 @@ struct Distribution {
   static Distribution from(const schema::Distribution& view);
 };
 
-// Optuna's rule (see schema::Distribution). Choices compare as Python's == does (1 == 1.0 == True), with NaN equal
-// to NaN; those kept as JSON compare as text. An IntDistribution kept as JSON is of the same kind as kInt.
-// `a` is what the study has, `b` what is asked for.
+// Optuna's rule (see schema::Distribution). Choices compare as Python's == does (1 == 1.0 == True),
+// with NaN equal to NaN; those kept as JSON compare as text. An IntDistribution kept as JSON is of
+// the same kind as kInt. `a` is what the study has, `b` what is asked for.
 bool compatible(const Distribution& a, const schema::Distribution& b);
 
 struct Param {
   std::string name;
   double internal = 0;
-  std::shared_ptr<const Distribution> distribution;  // shared by equal distributions of a study's trials
+  std::shared_ptr<const Distribution>
+      distribution;  // shared by equal distributions of a study's trials
 };
 
 // Keeps the order of first insertion; a key set again keeps its place, as a Python dict does.
@@ -95,7 +97,8 @@ struct Trial {
   const Param* param(std::string_view name) const;
 
   // For apply. Each overwrites what is there, in its place.
-  void set_param(std::string_view name, double internal, std::shared_ptr<const Distribution> distribution);
+  void set_param(std::string_view name, double internal,
+                 std::shared_ptr<const Distribution> distribution);
   void set_intermediate_value(const schema::IntermediateValue& value);
   // Gives back what only an unfinished trial needs.
   void settle();
@@ -114,20 +117,25 @@ struct Study {
   std::vector<const Trial*> trials;  // by number; the pointers live as long as the study
   std::set<std::uint64_t> waiting;   // numbers of WAITING trials
   std::uint64_t count_by_state[5] = {};
-  // Best COMPLETE trial of a single-objective study, by its first value: the largest if the direction is kMaximize, else
-  // the smallest. The lowest number wins ties; infinities count; NaN and absent values never win.
+  // Best COMPLETE trial of a single-objective study, by its first value: the largest if the
+  // direction is kMaximize, else the smallest. The lowest number wins ties; infinities count; NaN
+  // and absent values never win.
   const Trial* best = nullptr;
-  // What each parameter is: its distribution when it was first set in the study. Later ones are compatible with it, but
-  // for those of templates, which Optuna does not check.
-  std::unordered_map<std::string, std::shared_ptr<const Distribution>, StringHash, std::equal_to<>> distributions;
-  std::uint64_t attrs_version = 0;   // changes with every attribute written
-  std::uint64_t finished_count() const { return count_by_state[1] + count_by_state[2] + count_by_state[3]; }
+  // What each parameter is: its distribution when it was first set in the study. Later ones are
+  // compatible with it, but for those of templates, which Optuna does not check.
+  std::unordered_map<std::string, std::shared_ptr<const Distribution>, StringHash, std::equal_to<>>
+      distributions;
+  std::uint64_t attrs_version = 0;  // changes with every attribute written
+  std::uint64_t finished_count() const {
+    return count_by_state[1] + count_by_state[2] + count_by_state[3];
+  }
 };
 
-// What one operation returned to its issuer. Everything but kDone and kUnchanged left the state as it was.
+// What one operation returned to its issuer. Everything but kDone and kUnchanged left the state as
+// it was.
 enum class OutcomeCode : std::uint8_t {
   kDone,
-  kUnchanged,      // RUNNING asked of a RUNNING trial: Optuna's `False`
+  kUnchanged,  // RUNNING asked of a RUNNING trial: Optuna's `False`
   kNoSuchStudy,
   kNoSuchTrial,
   kStudyExists,    // the name is taken; `id` is the study that has it
@@ -159,31 +167,33 @@ class State {
   // The seq of the record that apply() expects next.
   std::uint64_t next_seq() const;
 
-  // Applies record `seq` == next_seq(). The outcomes, one an operation in order, stay valid until the next call.
-  // The operations of a record become visible together, each with an outcome of its own: a refused one changes
-  // nothing and does not hinder the others.
+  // Applies record `seq` == next_seq(). The outcomes, one an operation in order, stay valid until
+  // the next call. The operations of a record become visible together, each with an outcome of its
+  // own: a refused one changes nothing and does not hinder the others.
   std::span<const Outcome> apply(std::uint64_t seq, const schema::DecodedRecord& record);
-  // A record whose bytes failed their checks, or do not decode (kCorrupt): counts, changes nothing else.
+  // A record whose bytes failed their checks, or do not decode (kCorrupt): counts, changes nothing
+  // else.
   void apply_tombstone(std::uint64_t seq);
 
-  // What apply() would return for this operation now, changing nothing; kDone and kUnchanged mean that it would not be
-  // refused. For errors before anything is written; the journal decides.
+  // What apply() would return for this operation now, changing nothing; kDone and kUnchanged mean
+  // that it would not be refused. For errors before anything is written; the journal decides.
   Outcome check(const schema::Operation& operation) const;
 
   const Study* study(StudyId id) const;  // null: unknown or deleted
   const Study* study(std::string_view name) const;
-  const Trial* trial(TrialId id) const;  // null: unknown, or of a deleted study
+  const Trial* trial(TrialId id) const;             // null: unknown, or of a deleted study
   const std::map<StudyId, Study>& studies() const;  // the live ones, by id
-  std::uint64_t trial_id_count() const;  // trials ever created
+  std::uint64_t trial_id_count() const;             // trials ever created
   std::uint64_t study_id_count() const;
   std::uint64_t tombstone_count() const;
-  // Sessions that have not ended, and died ones while they have RUNNING trials (orphans). A session is known from its
-  // SessionStarted on; the end of one that is unknown or has ended is ignored.
+  // Sessions that have not ended, and died ones while they have RUNNING trials (orphans). A session
+  // is known from its SessionStarted on; the end of one that is unknown or has ended is ignored.
   const std::map<SessionId, SessionInfo>& sessions() const;
   // The highest op_no applied of `session`; 0 if it is not in sessions().
   std::uint64_t last_op_no(SessionId session) const;
 
-  // 128 bits as 32 hex digits over everything above that readers can see, and next_seq(). O(size of the state).
+  // 128 bits as 32 hex digits over everything above that readers can see, and next_seq(). O(size of
+  // the state).
   std::string digest() const;
 
  private:

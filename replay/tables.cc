@@ -20,7 +20,8 @@ bool beats(const Study& study, const Trial& trial, const Trial& best) {
   if (!value) return false;
   const double best_value = best.values->front();
   if (*value == best_value) return trial.number < best.number;
-  return study.directions.front() == Direction::kMaximize ? *value > best_value : *value < best_value;
+  return study.directions.front() == Direction::kMaximize ? *value > best_value
+                                                          : *value < best_value;
 }
 
 }  // namespace
@@ -39,7 +40,8 @@ void enter_state(Tables& tables, Study& study, const Trial& trial) {
     if (session != tables.sessions.end()) ++session->second.running_count;
   }
   if (trial.state != TrialState::kComplete) return;
-  if (study.best ? beats(study, trial, *study.best) : candidate_value(study, trial).has_value()) study.best = &trial;
+  if (study.best ? beats(study, trial, *study.best) : candidate_value(study, trial).has_value())
+    study.best = &trial;
 }
 
 void trial_stopped_running(Tables& tables, SessionId session) {

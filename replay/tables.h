@@ -32,7 +32,8 @@ struct Tables {
   std::unordered_map<std::string_view, const Study*> by_name;  // the names are the studies' own
   TrialIndex trials;
   std::map<SessionId, SessionInfo> sessions;
-  SessionInfo* last_writer = nullptr;  // of the latest record; most records are of the same session as the one before
+  SessionInfo* last_writer =
+      nullptr;  // of the latest record; most records are of the same session as the one before
 
   StudyParts* find_study(StudyId id) {
     const auto found = parts.find(id);
@@ -44,8 +45,8 @@ struct Tables {
   }
 };
 
-// A trial's state decides in which of its study's indexes it is, and counts for its session while it is RUNNING. To
-// change `state`, `session` or `values`: leave, change, enter.
+// A trial's state decides in which of its study's indexes it is, and counts for its session while
+// it is RUNNING. To change `state`, `session` or `values`: leave, change, enter.
 void leave_state(Tables& tables, Study& study, const Trial& trial);
 void enter_state(Tables& tables, Study& study, const Trial& trial);
 

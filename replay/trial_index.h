@@ -1,7 +1,7 @@
 // From a TrialId to its trial: pages of pointers, because ids are dense and never reused.
 //
-// A page is given back when the last trial on it is deleted, so that a journal which lives for years, making and deleting
-// studies, keeps 8 bytes for every 512 trials that are gone.
+// A page is given back when the last trial on it is deleted, so that a journal which lives for
+// years, making and deleting studies, keeps 8 bytes for every 512 trials that are gone.
 //
 // SPDX-License-Identifier: MIT
 #pragma once

@@ -28,7 +28,8 @@ bool numbers_equal(const schema::Value& a, const schema::Value& b) {
   };
   const bool a_is_float = a.kind == Kind::kFloat64;
   const bool b_is_float = b.kind == Kind::kFloat64;
-  if (a_is_float && b_is_float) return a.float64 == b.float64 || (std::isnan(a.float64) && std::isnan(b.float64));
+  if (a_is_float && b_is_float)
+    return a.float64 == b.float64 || (std::isnan(a.float64) && std::isnan(b.float64));
   if (a_is_float) return equal(integer(b), a.float64);
   if (b_is_float) return equal(integer(a), b.float64);
   return integer(a) == integer(b);
@@ -46,7 +47,8 @@ struct Shape {
   bool operator==(const Shape&) const = default;
 };
 
-// Of Optuna's text, {"name": "IntDistribution", "attributes": {"log": false, ...}}, spaced or compact.
+// Of Optuna's text, {"name": "IntDistribution", "attributes": {"log": false, ...}}, spaced or
+// compact.
 Shape shape_of_json(std::string_view json) {
   const auto after = [json](std::string_view key) {
     std::size_t at = json.find(key);

@@ -1,4 +1,5 @@
-# What optjournald and its clients say to each other over control.sock (schema/control.h): one Message a packet.
+# What optjournald and its clients say to each other over control.sock (schema/control.h): one
+# Message a packet.
 #
 # SPDX-License-Identifier: MIT
 @0xc0a079b1d94b4de1;

@@ -15,7 +15,7 @@ namespace {
 namespace wire_control = wire::control;
 
 constexpr std::size_t kCommandBytesMax = 63;
-constexpr int kNestingMax = 4;  // Message -> status -> workers -> command
+constexpr int kNestingMax = 8;  // Message, status, workers, command; each list element counts too
 
 capnp::Data::Reader as_data(std::string_view text) {
   return {reinterpret_cast<const kj::byte*>(text.data()), text.size()};
@@ -23,7 +23,9 @@ capnp::Data::Reader as_data(std::string_view text) {
 std::string text(capnp::Data::Reader data) {
   return {reinterpret_cast<const char*>(data.begin()), data.size()};
 }
-std::string_view command_kept(std::string_view command) { return command.substr(0, kCommandBytesMax); }
+std::string_view command_kept(std::string_view command) {
+  return command.substr(0, kCommandBytesMax);
+}
 
 struct Write {
   wire_control::Message::Builder message;
@@ -176,7 +178,8 @@ Result<ControlMessage> read_message(wire_control::Message::Reader from) {
     case Message::STOP_REQUEST: return ControlMessage(StopRequest{});
     case Message::STOPPING: return ControlMessage(Stopping{});
   }
-  return Error{Code::kIncompatible, "a control message of kind " + std::to_string(static_cast<unsigned>(from.which())) +
+  return Error{Code::kIncompatible, "a control message of kind " +
+                                        std::to_string(static_cast<unsigned>(from.which())) +
                                         ", newer than this build"};
 }
 
@@ -192,18 +195,22 @@ std::vector<std::byte> encode_control(const ControlMessage& message) {
 }
 
 Result<ControlMessage> decode_control(std::span<const std::byte> packet) {
-  if (packet.empty() || packet.size() % sizeof(capnp::word) != 0 || packet.size() > kControlMessageBytesMax) {
+  if (packet.empty() || packet.size() % sizeof(capnp::word) != 0 ||
+      packet.size() > kControlMessageBytesMax) {
     return Error{Code::kCorrupt, "a control message of " + std::to_string(packet.size()) +
-                                     " bytes: not whole words, or more than " + std::to_string(kControlMessageBytesMax)};
+                                     " bytes: not whole words, or more than " +
+                                     std::to_string(kControlMessageBytesMax)};
   }
   std::vector<capnp::word> words(packet.size() / sizeof(capnp::word));
   std::memcpy(static_cast<void*>(words.data()), packet.data(), packet.size());
   try {
-    const capnp::ReaderOptions options{.traversalLimitInWords = 2 * words.size() + 64, .nestingLimit = kNestingMax};
+    const capnp::ReaderOptions options{.traversalLimitInWords = 2 * words.size() + 64,
+                                       .nestingLimit = kNestingMax};
     capnp::FlatArrayMessageReader reader({words.data(), words.size()}, options);
     return read_message(reader.getRoot<wire_control::Message>());
   } catch (const kj::Exception& exception) {
-    return Error{Code::kCorrupt, std::string("a control message that cannot be read: ") + exception.getDescription().cStr()};
+    return Error{Code::kCorrupt, std::string("a control message that cannot be read: ") +
+                                     exception.getDescription().cStr()};
   }
 }
 

@@ -1,7 +1,9 @@
-// Bytes to operations, in place: text stays where it is, lists are gathered in the Decoder's own memory.
+// Bytes to operations, in place: text stays where it is, lists are gathered in the Decoder's own
+// memory.
 //
-// Trust: none. Cap'n Proto checks bounds as it goes, within a budget of reads that forged pointers cannot
-// multiply; what it lets through by design (an enumerant or a union arm out of range, an absent struct) is checked here.
+// Trust: none. Cap'n Proto checks bounds as it goes, within a budget of reads that forged pointers
+// cannot multiply; what it lets through by design (an enumerant or a union arm out of range, an
+// absent struct) is checked here.
 //
 // SPDX-License-Identifier: MIT
 #include <cstring>
@@ -20,7 +22,9 @@
 namespace oj::schema {
 namespace {
 
-constexpr int kNestingMax = 8;             // Record -> batch -> createTrial -> template -> params -> choices is 6
+// Record, batch, createTrial, template, params, choices: each pointer counts, and each list
+// element.
+constexpr int kNestingMax = 16;
 constexpr std::size_t kReadSlackWords = 64;
 
 // What is wrong with the bytes, thrown within this file only: Cap'n Proto's getters throw as well.
@@ -61,7 +65,8 @@ class Arena {
 
 TrialState state(wire::TrialState wire) {
   const auto number = static_cast<std::uint16_t>(wire);
-  if (number > static_cast<std::uint16_t>(TrialState::kWaiting)) corrupt("a trial's state is out of range");
+  if (number > static_cast<std::uint16_t>(TrialState::kWaiting))
+    corrupt("a trial's state is out of range");
   return static_cast<TrialState>(number);
 }
 
@@ -136,7 +141,9 @@ Distribution distribution(wire::Param::Reader from, Arena& arena) {
 }
 
 Param param(wire::Param::Reader from, Arena& arena) {
-  return {.name = text(from.getName()), .internal = from.getInternal(), .distribution = distribution(from, arena)};
+  return {.name = text(from.getName()),
+          .internal = from.getInternal(),
+          .distribution = distribution(from, arena)};
 }
 
 std::span<const double> doubles(capnp::List<double>::Reader from, Arena& arena) {
@@ -156,7 +163,8 @@ CreateStudy create_study(wire::CreateStudy::Reader from, Arena& arena) {
   const std::span<Direction> directions = arena.array<Direction>(wire.size());
   for (unsigned i = 0; i < wire.size(); ++i) {
     const auto number = static_cast<std::uint16_t>(wire[i]);
-    if (number > static_cast<std::uint16_t>(Direction::kMaximize)) corrupt("a study's direction is out of range");
+    if (number > static_cast<std::uint16_t>(Direction::kMaximize))
+      corrupt("a study's direction is out of range");
     directions[i] = static_cast<Direction>(number);
   }
   return {.name = text(from.getName()), .directions = directions};
@@ -189,18 +197,23 @@ CreateTrial create_trial(wire::CreateTrial::Reader from, Arena& arena) {
 }
 
 SetTrialStateValues set_trial_state_values(wire::SetTrialStateValues::Reader from, Arena& arena) {
-  SetTrialStateValues op{.trial = from.getTrial(), .state = state(from.getState()), .values = {}, .time_us = from.getTimeUs()};
+  SetTrialStateValues op{.trial = from.getTrial(),
+                         .state = state(from.getState()),
+                         .values = {},
+                         .time_us = from.getTimeUs()};
   if (from.hasValues()) op.values = doubles(from.getValues(), arena);
   return op;
 }
 
 SessionEnded session_ended(wire::SessionEnded::Reader from) {
   const auto reason = static_cast<std::uint16_t>(from.getReason());
-  if (reason > static_cast<std::uint16_t>(SessionEnded::Reason::kDied)) corrupt("the reason of a session's end is out of range");
+  if (reason > static_cast<std::uint16_t>(SessionEnded::Reason::kDied))
+    corrupt("the reason of a session's end is out of range");
   return {.session = from.getSession(), .reason = static_cast<SessionEnded::Reason>(reason)};
 }
 
-// All arms are pointers and share one place. A null one would read as a struct of zeros, as "delete study 0".
+// All arms are pointers and share one place. A null one would read as a struct of zeros, as "delete
+// study 0".
 bool is_absent(wire::Record::Reader record) {
   const auto pointers = capnp::AnyStruct::Reader(record).getPointerSection();
   return pointers.size() == 0 || pointers[0].isNull();
@@ -210,8 +223,12 @@ bool is_absent(wire::Record::Reader record) {
 void read_operation(wire::Record::Reader from, Arena& arena, std::vector<Operation>& to) {
   if (from.which() <= wire::Record::BATCH && is_absent(from)) corrupt("the operation is absent");
   switch (from.which()) {
-    case wire::Record::CREATE_STUDY: to.emplace_back(create_study(from.getCreateStudy(), arena)); return;
-    case wire::Record::DELETE_STUDY: to.emplace_back(DeleteStudy{from.getDeleteStudy().getStudy()}); return;
+    case wire::Record::CREATE_STUDY:
+      to.emplace_back(create_study(from.getCreateStudy(), arena));
+      return;
+    case wire::Record::DELETE_STUDY:
+      to.emplace_back(DeleteStudy{from.getDeleteStudy().getStudy()});
+      return;
     case wire::Record::SET_STUDY_USER_ATTR: {
       const auto wire = from.getSetStudyUserAttr();
       to.emplace_back(SetStudyUserAttr{wire.getOwner(), attr(wire)});
@@ -222,7 +239,9 @@ void read_operation(wire::Record::Reader from, Arena& arena, std::vector<Operati
       to.emplace_back(SetStudySystemAttr{wire.getOwner(), attr(wire)});
       return;
     }
-    case wire::Record::CREATE_TRIAL: to.emplace_back(create_trial(from.getCreateTrial(), arena)); return;
+    case wire::Record::CREATE_TRIAL:
+      to.emplace_back(create_trial(from.getCreateTrial(), arena));
+      return;
     case wire::Record::SET_TRIAL_PARAM: {
       const auto wire = from.getSetTrialParam();
       to.emplace_back(SetTrialParam{wire.getTrial(), param(wire, arena)});
@@ -233,7 +252,8 @@ void read_operation(wire::Record::Reader from, Arena& arena, std::vector<Operati
       return;
     case wire::Record::SET_TRIAL_INTERMEDIATE_VALUE: {
       const auto wire = from.getSetTrialIntermediateValue();
-      to.emplace_back(SetTrialIntermediateValue{wire.getTrial(), {wire.getStep(), wire.getValue()}});
+      to.emplace_back(
+          SetTrialIntermediateValue{wire.getTrial(), {wire.getStep(), wire.getValue()}});
       return;
     }
     case wire::Record::SET_TRIAL_USER_ATTR: {
@@ -248,11 +268,16 @@ void read_operation(wire::Record::Reader from, Arena& arena, std::vector<Operati
     }
     case wire::Record::SESSION_STARTED: {
       const auto wire = from.getSessionStarted();
-      to.emplace_back(SessionStarted{wire.getPid(), wire.getUid(), text(wire.getHost()), text(wire.getCommand())});
+      to.emplace_back(SessionStarted{wire.getPid(), wire.getUid(), text(wire.getHost()),
+                                     text(wire.getCommand())});
       return;
     }
-    case wire::Record::SESSION_ENDED: to.emplace_back(session_ended(from.getSessionEnded())); return;
-    case wire::Record::TOMBSTONE: to.emplace_back(Tombstone{text(from.getTombstone().getReason())}); return;
+    case wire::Record::SESSION_ENDED:
+      to.emplace_back(session_ended(from.getSessionEnded()));
+      return;
+    case wire::Record::TOMBSTONE:
+      to.emplace_back(Tombstone{text(from.getTombstone().getReason())});
+      return;
     case wire::Record::BATCH: corrupt("a batch within a batch");
   }
   unknown("the operation is newer than this build");
@@ -283,8 +308,10 @@ Decoder::Decoder() : impl_(std::make_unique<Impl>()) {}
 Decoder::~Decoder() = default;
 
 Result<DecodedRecord> Decoder::decode(std::span<const std::byte> record) {
-  if (record.size() < kRecordHeaderBytes + sizeof(capnp::word) || record.size() % sizeof(capnp::word) != 0) {
-    return Error{Code::kCorrupt, "a record of " + std::to_string(record.size()) + " bytes: not whole words after a header"};
+  if (record.size() < kRecordHeaderBytes + sizeof(capnp::word) ||
+      record.size() % sizeof(capnp::word) != 0) {
+    return Error{Code::kCorrupt, "a record of " + std::to_string(record.size()) +
+                                     " bytes: not whole words after a header"};
   }
   const std::byte* bytes = record.data();
   if (reinterpret_cast<std::uintptr_t>(bytes) % alignof(capnp::word) != 0) {
@@ -298,11 +325,14 @@ Result<DecodedRecord> Decoder::decode(std::span<const std::byte> record) {
   impl_->operations.clear();
   const auto* words = reinterpret_cast<const capnp::word*>(bytes + kRecordHeaderBytes);
   try {
-    read_record({words, (record.size() - kRecordHeaderBytes) / sizeof(capnp::word)}, impl_->arena, impl_->operations);
+    read_record({words, (record.size() - kRecordHeaderBytes) / sizeof(capnp::word)}, impl_->arena,
+                impl_->operations);
   } catch (const Wrong& wrong) {
-    return Error{wrong.code, std::string("a record of ") + std::to_string(record.size()) + " bytes: " + wrong.message};
+    return Error{wrong.code, std::string("a record of ") + std::to_string(record.size()) +
+                                 " bytes: " + wrong.message};
   } catch (const kj::Exception& exception) {
-    return Error{Code::kCorrupt, std::string("a record of ") + std::to_string(record.size()) + " bytes: " + exception.getDescription().cStr()};
+    return Error{Code::kCorrupt, std::string("a record of ") + std::to_string(record.size()) +
+                                     " bytes: " + exception.getDescription().cStr()};
   }
   decoded.operations = impl_->operations;
   return decoded;

@@ -1,8 +1,9 @@
 // Operations to bytes: measure exactly, then let Cap'n Proto build in a scratch of that size.
 //
-// Why the two passes: a record is one segment (a chunk run in the region), and Cap'n Proto starts a second
-// one as soon as the first is full. Why not MallocMessageBuilder(scratch): it falls back to a second segment
-// silently, and zeroes the scratch in its destructor, under the bytes that we have just handed out.
+// Why the two passes: a record is one segment (a chunk run in the region), and Cap'n Proto starts a
+// second one as soon as the first is full. Why not MallocMessageBuilder(scratch): it falls back to
+// a second segment silently, and zeroes the scratch in its destructor, under the bytes that we have
+// just handed out.
 //
 // SPDX-License-Identifier: MIT
 #include <algorithm>
@@ -19,29 +20,38 @@ namespace oj::schema {
 namespace {
 
 constexpr std::size_t kHeaderWords = kRecordHeaderBytes / sizeof(capnp::word);
-constexpr std::size_t kScratchWordsKept = 64 * 1024 / sizeof(capnp::word);  // larger ones are given back
+constexpr std::size_t kScratchWordsKept =
+    64 * 1024 / sizeof(capnp::word);  // larger ones are given back
 
 capnp::Data::Reader as_data(std::string_view text) {
   return {reinterpret_cast<const kj::byte*>(text.data()), text.size()};
 }
-unsigned list_size(std::size_t count) { return static_cast<unsigned>(count); }  // bounded by kEncodedBytesMax
+unsigned list_size(std::size_t count) {
+  return static_cast<unsigned>(count);
+}  // bounded by kEncodedBytesMax
 
 // ---- How many words each thing needs, besides the struct that points to it.
 
 std::size_t bytes_words(std::size_t bytes) { return (bytes + 7) / 8; }
 
 std::size_t value_words(const Value& value) {
-  return value.kind == Value::Kind::kText || value.kind == Value::Kind::kJson ? bytes_words(value.text.size()) : 0;
+  return value.kind == Value::Kind::kText || value.kind == Value::Kind::kJson
+             ? bytes_words(value.text.size())
+             : 0;
 }
 
-std::size_t attr_words(const Attr& attr) { return bytes_words(attr.key.size()) + value_words(attr.value); }
+std::size_t attr_words(const Attr& attr) {
+  return bytes_words(attr.key.size()) + value_words(attr.value);
+}
 
 std::size_t param_words(const Param& param) {
   std::size_t words = bytes_words(param.name.size());
-  if (param.distribution.kind == Distribution::Kind::kJson) words += bytes_words(param.distribution.json.size());
+  if (param.distribution.kind == Distribution::Kind::kJson)
+    words += bytes_words(param.distribution.json.size());
   if (param.distribution.kind == Distribution::Kind::kCategorical) {
     words += 1;  // the list's tag
-    for (const Value& choice : param.distribution.choices) words += capnp::sizeInWords<wire::Choice>() + value_words(choice);
+    for (const Value& choice : param.distribution.choices)
+      words += capnp::sizeInWords<wire::Choice>() + value_words(choice);
   }
   return words;
 }
@@ -55,8 +65,8 @@ std::size_t list_words(const Items& items, Words words_of) {
 }
 
 bool needs_template(const CreateTrial& op) {
-  return op.complete_us || op.values || !op.params.empty() || !op.user_attrs.empty() || !op.system_attrs.empty() ||
-         !op.intermediate_values.empty();
+  return op.complete_us || op.values || !op.params.empty() || !op.user_attrs.empty() ||
+         !op.system_attrs.empty() || !op.intermediate_values.empty();
 }
 
 struct Words {
@@ -64,14 +74,18 @@ struct Words {
     return capnp::sizeInWords<wire::CreateStudy>() + bytes_words(op.name.size()) +
            bytes_words(op.directions.size() * sizeof(std::uint16_t));
   }
-  std::size_t operator()(const DeleteStudy&) const { return capnp::sizeInWords<wire::DeleteStudy>(); }
+  std::size_t operator()(const DeleteStudy&) const {
+    return capnp::sizeInWords<wire::DeleteStudy>();
+  }
   std::size_t operator()(const CreateTrial& op) const {
     std::size_t words = capnp::sizeInWords<wire::CreateTrial>();
     if (!needs_template(op)) return words;
     words += capnp::sizeInWords<wire::Template>() + (op.values ? op.values->size() : 0);
     words += list_words<wire::Param>(op.params, param_words);
-    words += list_words<wire::Attr>(op.user_attrs, attr_words) + list_words<wire::Attr>(op.system_attrs, attr_words);
-    return words + list_words<wire::IntermediateValue>(op.intermediate_values, [](const auto&) { return 0; });
+    words += list_words<wire::Attr>(op.user_attrs, attr_words) +
+             list_words<wire::Attr>(op.system_attrs, attr_words);
+    return words + list_words<wire::IntermediateValue>(op.intermediate_values,
+                                                       [](const auto&) { return 0; });
   }
   std::size_t operator()(const SetTrialParam& op) const {
     return capnp::sizeInWords<wire::Param>() + param_words(op.param);
@@ -87,15 +101,20 @@ struct Words {
   std::size_t operator()(const SetTrialUserAttr& op) const { return owned_attr(op.attr); }
   std::size_t operator()(const SetTrialSystemAttr& op) const { return owned_attr(op.attr); }
   std::size_t operator()(const SessionStarted& op) const {
-    return capnp::sizeInWords<wire::SessionStarted>() + bytes_words(op.host.size()) + bytes_words(op.command.size());
+    return capnp::sizeInWords<wire::SessionStarted>() + bytes_words(op.host.size()) +
+           bytes_words(op.command.size());
   }
-  std::size_t operator()(const SessionEnded&) const { return capnp::sizeInWords<wire::SessionEnded>(); }
+  std::size_t operator()(const SessionEnded&) const {
+    return capnp::sizeInWords<wire::SessionEnded>();
+  }
   std::size_t operator()(const Tombstone& op) const {
     return capnp::sizeInWords<wire::Tombstone>() + bytes_words(op.reason.size());
   }
 
  private:
-  static std::size_t owned_attr(const Attr& attr) { return capnp::sizeInWords<wire::Attr>() + attr_words(attr); }
+  static std::size_t owned_attr(const Attr& attr) {
+    return capnp::sizeInWords<wire::Attr>() + attr_words(attr);
+  }
 };
 
 std::size_t record_words(std::span<const Operation> operations) {
@@ -183,8 +202,10 @@ void write_template(const CreateTrial& op, wire::Template::Builder to) {
     unsigned k = 0;
     for (const Attr& attr : attrs) write_attr(0, attr, list[k++]);
   };
-  if (!op.user_attrs.empty()) write_attrs(op.user_attrs, to.initUserAttrs(list_size(op.user_attrs.size())));
-  if (!op.system_attrs.empty()) write_attrs(op.system_attrs, to.initSystemAttrs(list_size(op.system_attrs.size())));
+  if (!op.user_attrs.empty())
+    write_attrs(op.user_attrs, to.initUserAttrs(list_size(op.user_attrs.size())));
+  if (!op.system_attrs.empty())
+    write_attrs(op.system_attrs, to.initSystemAttrs(list_size(op.system_attrs.size())));
   if (op.intermediate_values.empty()) return;
   i = 0;
   auto steps = to.initIntermediateValues(list_size(op.intermediate_values.size()));
@@ -202,11 +223,16 @@ struct Write {
     to.setName(as_data(op.name));
     auto directions = to.initDirections(list_size(op.directions.size()));
     unsigned i = 0;
-    for (const Direction direction : op.directions) directions.set(i++, static_cast<wire::Direction>(direction));
+    for (const Direction direction : op.directions)
+      directions.set(i++, static_cast<wire::Direction>(direction));
   }
   void operator()(const DeleteStudy& op) { record.initDeleteStudy().setStudy(op.study); }
-  void operator()(const SetStudyUserAttr& op) { write_attr(op.study, op.attr, record.initSetStudyUserAttr()); }
-  void operator()(const SetStudySystemAttr& op) { write_attr(op.study, op.attr, record.initSetStudySystemAttr()); }
+  void operator()(const SetStudyUserAttr& op) {
+    write_attr(op.study, op.attr, record.initSetStudyUserAttr());
+  }
+  void operator()(const SetStudySystemAttr& op) {
+    write_attr(op.study, op.attr, record.initSetStudySystemAttr());
+  }
   void operator()(const CreateTrial& op) {
     auto to = record.initCreateTrial();
     to.setStudy(op.study);
@@ -215,7 +241,9 @@ struct Write {
     to.setStartUs(op.start_us.value_or(0));
     if (needs_template(op)) write_template(op, to.initTemplate());
   }
-  void operator()(const SetTrialParam& op) { write_param(op.trial, op.param, record.initSetTrialParam()); }
+  void operator()(const SetTrialParam& op) {
+    write_param(op.trial, op.param, record.initSetTrialParam());
+  }
   void operator()(const SetTrialStateValues& op) {
     auto to = record.initSetTrialStateValues();
     to.setTrial(op.trial);
@@ -229,8 +257,12 @@ struct Write {
     to.setStep(op.value.step);
     to.setValue(op.value.value);
   }
-  void operator()(const SetTrialUserAttr& op) { write_attr(op.trial, op.attr, record.initSetTrialUserAttr()); }
-  void operator()(const SetTrialSystemAttr& op) { write_attr(op.trial, op.attr, record.initSetTrialSystemAttr()); }
+  void operator()(const SetTrialUserAttr& op) {
+    write_attr(op.trial, op.attr, record.initSetTrialUserAttr());
+  }
+  void operator()(const SetTrialSystemAttr& op) {
+    write_attr(op.trial, op.attr, record.initSetTrialSystemAttr());
+  }
   void operator()(const SessionStarted& op) {
     auto to = record.initSessionStarted();
     to.setPid(op.pid);
@@ -276,7 +308,8 @@ struct Encoder::Impl {
     if (scratch.size() < words) {
       scratch = std::vector<capnp::word>(std::max<std::size_t>(words, 256));
     }
-    std::memset(static_cast<void*>(scratch.data()), 0, std::min(dirty_words, scratch.size()) * sizeof(capnp::word));
+    std::memset(static_cast<void*>(scratch.data()), 0,
+                std::min(dirty_words, scratch.size()) * sizeof(capnp::word));
     dirty_words = words;
     return {scratch.data(), words};
   }

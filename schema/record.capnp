@@ -1,11 +1,14 @@
-# What a record holds after its 24-byte header (schema/codec.h): one Record, in one segment, without a segment table.
+# What a record holds after its 24-byte header (schema/codec.h): one Record, in one segment, without
+# a segment table.
 #
-# Evolution: fields and arms are only ever added, at the end, with the next number. A reader that meets an arm it does
-# not know stops with "incompatible" (skipping an operation would make its state differ from everybody else's); a new
-# field must therefore mean, when absent, exactly what old records meant.
+# Evolution: fields and arms are only ever added, at the end, with the next number. A reader that
+# meets an arm it does not know stops with "incompatible" (skipping an operation would make its
+# state differ from everybody else's); a new field must therefore mean, when absent, exactly what
+# old records meant.
 #
-# Names, keys and texts are Data, not Text: they may hold NUL, and lone surrogates, which are no UTF-8.
-# Hot operations are laid out to be small; sizes are listed in docs/operations-of-a-record.md.
+# Names, keys and texts are Data, not Text: they may hold NUL, and lone surrogates, which are no
+# UTF-8. Hot operations are laid out to be small; sizes are listed in
+# docs/operations-of-a-record.md.
 #
 # SPDX-License-Identifier: MIT
 @0xf3bf1aa3dbc2149c;
