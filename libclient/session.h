@@ -40,9 +40,11 @@ struct OpenOptions {
 
 enum class Durability { kPublished, kSynced };
 
+// (session, op_no) names the record for ever; op_no is unique in its session and grows within each thread.
 struct Appended {
   std::uint64_t seq = 0;
   std::uint64_t op_no = 0;
+  schema::SessionId session = 0;
 };
 
 // What a location names: a folder, or `optjournal://NAME` (a service: folder /var/lib/optjournal/NAME, socket and
@@ -64,8 +66,11 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   const Location& location() const;
-  schema::SessionId id();  // this process's; a fork child has another one
+  schema::SessionId id();  // this process's; a fork child has another one. 0: read-only, or not attached
   bool read_only() const;
+  // Of the region that this process is attached to; 0 without one (offline). Positions of one generation are positions
+  // of one history.
+  std::uint64_t generation();
 
   // Publishes one record. `record` comes from a schema::Encoder; it is stamped here (session, op_no, time_us).
   // Errors, all meaning *not applied*: kBusy (ring or pool full until the deadline: says which, who holds it, for how
@@ -73,11 +78,18 @@ class Session {
   // With kSynced also waits as wait_synced() does; a kBusy error from there says "published as record <seq>".
   Result<Appended> append(std::span<std::byte> record, Durability durability, Deadline deadline);
 
+  // After kBusy from an append with Deadline::at_once(): until there may be room. kBusy as append().
+  Result<void> wait_for_room(Deadline deadline);
+
   // Until every record below `seq_end` is on stable storage. kBusy: not until the deadline; ask again. kIo: the
   // daemon is degraded (its disk fails); the message says why.
   Result<void> wait_synced(std::uint64_t seq_end, Deadline deadline);
 
-  // A point in the order that every record published before this call is below.
+  // Until the record is. kGone: it was lost, with the region that it was published in.
+  Result<void> wait_synced(const Appended& appended, Deadline deadline);
+
+  // A point in the order that every record published before this call is below. Where there is no session to be had
+  // (a fork child whose daemon cannot be started): 0.
   std::uint64_t published_end();
   std::uint64_t synced_end();
 
@@ -92,7 +104,8 @@ class Session {
   // Bytes are valid during the call of `take`, in place where possible; empty bytes: a tombstone's place (a record
   // that failed its checks). From the ring where it still has them, else from the segments.
   // kGone: the region vanished and records below `from` with it (a machine's crash loses at most the sync window):
-  // the caller's state is of another history; it must begin again at 0. The message says how many were lost.
+  // the caller's state is of another history; it must begin again at 0. The message says how many were lost. This is
+  // remembered for one reader: a program with several positions in one journal gives each a Session of its own.
   using Take = std::function<bool(std::uint64_t seq, std::span<const std::byte> record)>;
   Result<ReadResult> read(std::uint64_t from, const Take& take, std::uint64_t records_max = UINT64_MAX);
 

@@ -4,10 +4,11 @@
 // checked against the state, published, and replayed; the *order* decides, so its outcome is what replay says, the
 // same in every process.
 //
-// Errors: kInvalid (no such study or trial, the name is taken, incompatible distribution: see StorageError), kRefused
+// Errors: kInvalid (no such study or trial, the name is taken, incompatible distribution: see outcome_error()), kRefused
 // (the trial is finished), and what Session::append says. Reads take what they need inside read(), under the lock.
 //
-// Threads, fork, restart: as Session. A call never holds the lock while it waits for room or for the disk.
+// Threads, fork, restart: as Session. kGone from a call that is no write, or that wrote nothing: published records were
+// lost with their region (see Session::read); it is said once, the next call reads the journal anew. A call never holds the lock while it waits for room or for the disk.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -15,6 +16,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -47,6 +50,7 @@ class Storage {
   struct Written {
     replay::Outcome outcome;
     std::uint64_t seq = 0;      // of the record; UINT64_MAX when nothing was written
+    schema::SessionId session = 0;  // that wrote it
     bool must_wait = false;     // not yet as durable as asked for: call settle()
   };
   Result<Written> try_write(const schema::Operation& operation, const WriteOptions& options);

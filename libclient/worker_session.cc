@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+#include "libclient/worker_session.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+#include "schema/codec.h"
+#include "schema/operation.h"
+#include "shm/watermarks.h"
+
+namespace oj::client {
+namespace {
+
+// Sleepers look again this often: whether a daemon is to be had, whether the region is another one.
+constexpr std::int64_t kLookMs = 500;
+constexpr std::int64_t kCloseMs = 2'000;     // for ending cleanly although the ring is full or the daemon just died
+constexpr std::int64_t kAnnounceMs = 2'000;  // likewise for beginning again in another region
+
+Deadline sooner(Deadline a, Deadline b) { return a.at_ns <= b.at_ns ? a : b; }
+Deadline next_look(Deadline deadline) { return sooner(deadline, Deadline::in_ms(kLookMs)); }
+
+std::string seconds(std::int64_t ns) {
+  const std::int64_t tenths = ns / (kNsPerS / 10);
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
+}
+
+}  // namespace
+
+WorkerSession::WorkerSession(const Location& location, const OpenOptions& options,
+                             journal::Folder folder)
+    : location_(location),
+      options_(options),
+      folder_(std::move(folder)),
+      lanes_(current_),
+      places_(folder_),
+      keeper_({location_, folder_, options_, current_, changes_},
+              [this](schema::SessionId former) {
+                lanes_.refresh();
+                places_.refresh(current_.get().get());
+                // Without room the new session is announced by nothing but its records: it works all the same.
+                (void)announce(former, Deadline::in_ms(kAnnounceMs));
+              }) {}
+
+Result<std::unique_ptr<ProcessSession>> WorkerSession::open(const Location& location,
+                                                            const OpenOptions& options) {
+  const Deadline deadline = Deadline::in_ms(options.open_timeout_ms);
+  Result<journal::Folder> folder = journal::Folder::open(
+      location.folder, location.service ? journal::Folder::IfAbsent::kRefuse
+                                        : journal::Folder::IfAbsent::kCreate);
+  if (!folder) return folder.error();
+  std::unique_ptr<WorkerSession> session(
+      new WorkerSession(location, options, std::move(*folder)));
+  if (auto done = session->keeper_.start(deadline); !done) return done.error();
+  if (auto done = session->announce(0, deadline); !done) return done.error();
+  return std::unique_ptr<ProcessSession>(std::move(session));
+}
+
+WorkerSession::~WorkerSession() {
+  if (current_.number() != 0) {
+    // A daemon that died a moment ago is replaced first, so that what we published last is synced.
+    (void)keeper_.wait_tied(Deadline::in_ms(kCloseMs));
+    schema::Encoder encoder;
+    const schema::Operation ended =
+        schema::SessionEnded{id(), schema::SessionEnded::Reason::kClosed};
+    (void)append(encoder.encode(ended), Durability::kPublished, Deadline::in_ms(kCloseMs));
+  }
+  keeper_.stop();
+  current_.replace(nullptr);
+  lanes_.refresh();
+  places_.refresh(nullptr);
+}
+
+Result<void> WorkerSession::announce(schema::SessionId former, Deadline deadline) {
+  std::array<char, HOST_NAME_MAX + 1> host{};
+  (void)::gethostname(host.data(), host.size() - 1);
+  const std::string command =
+      options_.command.empty() ? program_invocation_short_name : options_.command;
+  const schema::SessionStarted started{static_cast<std::uint32_t>(::getpid()),
+                                       static_cast<std::uint32_t>(::getuid()), host.data(),
+                                       command};
+  const std::array<schema::Operation, 2> both = {
+      schema::Operation(started),
+      schema::Operation(schema::SessionEnded{former, schema::SessionEnded::Reason::kClosed})};
+  schema::Encoder encoder;
+  auto appended = append(encoder.encode(std::span(both).first(former == 0 ? 1 : 2)),
+                         Durability::kPublished, deadline);
+  if (!appended) return appended.error();
+  return {};
+}
+
+schema::SessionId WorkerSession::id() {
+  const auto attachment = current_.get();
+  return attachment ? attachment->session : 0;
+}
+
+std::uint64_t WorkerSession::generation() {
+  const auto attachment = current_.get();
+  return attachment ? attachment->region->identity().generation : 0;
+}
+
+Result<Appended> WorkerSession::append(std::span<std::byte> record, Durability durability,
+                                       Deadline deadline) {
+  // stat: nothing but uniqueness is asked of it
+  const std::uint64_t op_no = op_no_.fetch_add(1, std::memory_order_relaxed) + 1;
+  Appended appended;
+  for (;;) {
+    std::uint64_t used = 0;
+    Result<AppendLanes::Attempt> attempt = lanes_.try_append(record, op_no, used);
+    if (!attempt) {
+      if (attempt.error().code != Code::kGone) return attempt.error();
+      if (auto done = wait_for_other_attachment(used, deadline); !done) return done.error();
+      continue;
+    }
+    if (attempt->full == shm::Full::kNo) {
+      appended = Appended{attempt->seq, op_no, attempt->session};
+      break;
+    }
+    if (auto room = wait_for_room(deadline); !room) return room.error();
+  }
+  if (durability == Durability::kPublished) return appended;
+  if (auto synced = wait_synced(appended, deadline); !synced) {
+    Error error = synced.error();
+    error.message =
+        "published as record " + std::to_string(appended.seq) + ", but " + error.message;
+    return error;
+  }
+  return appended;
+}
+
+Result<void> WorkerSession::wait_for_room(Deadline deadline) {
+  const std::int64_t began_ns = monotonic_ns();
+  for (;;) {
+    const auto attachment = current_.get();
+    if (!attachment || attachment->lost()) return {};  // the next append finds out
+    if (deadline.passed()) {
+      return Error{Code::kBusy, location_.text + ": " + shm::describe_full(*attachment->region) +
+                                    "; waited " + seconds(monotonic_ns() - began_ns)};
+    }
+    if (auto daemon = check_daemon(); !daemon) return daemon.error();
+    if (shm::wait_for_room(attachment->region, next_look(deadline)) == shm::Waited::kReached) {
+      return {};
+    }
+    // kDeadline of a slice: a region that was replaced meanwhile has room.
+    if (current_.number() != attachment->number) return {};
+  }
+}
+
+Result<void> WorkerSession::wait_for_other_attachment(std::uint64_t used, Deadline deadline) {
+  keeper_.ask_for_another(used);
+  for (;;) {
+    if (keeper_.wait_for_another(used, next_look(deadline))) return {};
+    if (auto daemon = check_daemon(); !daemon) return daemon.error();
+    if (deadline.passed()) {
+      return Error{Code::kBusy,
+                   location_.text + ": the region was replaced and another is not yet there"};
+    }
+  }
+}
+
+Result<void> WorkerSession::check_daemon() const {
+  const std::optional<Keeper::Trouble> trouble = keeper_.trouble();
+  if (!trouble) return {};
+  const std::int64_t lasted_ns = monotonic_ns() - trouble->since_ns;
+  if (lasted_ns < options_.open_timeout_ms * kNsPerMs) return {};
+  return Error{Code::kGone, location_.text + ": no daemon to be had for " + seconds(lasted_ns) +
+                                ": " + trouble->text};
+}
+
+Result<void> WorkerSession::wait_synced(const Appended& appended, Deadline deadline) {
+  for (;;) {
+    if (auto kept = changes_.check_kept(appended.session, appended.seq + 1); !kept) {
+      return kept.error();
+    }
+    const auto attachment = current_.get();
+    // In a later region and not lost: it came there from the disk.
+    if (attachment && attachment->session != appended.session && !attachment->lost()) {
+      const bool kept = changes_.check_kept(appended.session, appended.seq + 1).ok();
+      if (kept && shm::synced(*attachment->region) > appended.seq) return {};
+    }
+    Result<void> synced = wait_synced(appended.seq + 1, next_look(deadline));
+    if (synced) {
+      // Loaded before a change and looked at after it, the answer would be of another history.
+      if (id() == appended.session) return {};
+      continue;
+    }
+    if (synced.error().code != Code::kBusy || deadline.passed()) return synced.error();
+  }
+}
+
+Result<void> WorkerSession::wait_synced(std::uint64_t seq_end, Deadline deadline) {
+  for (;;) {
+    const auto attachment = current_.get();
+    if (attachment) {
+      const std::shared_ptr<shm::Region>& region = attachment->region;
+      if (shm::synced(*region) >= seq_end) return {};
+      if (const int os_error = shm::degraded(*region); os_error != 0) {
+        return io_error("the daemon of " + location_.text + " cannot sync at present", os_error);
+      }
+      if (auto daemon = check_daemon(); !daemon) return daemon.error();
+      if (shm::wait_synced(region, seq_end, next_look(deadline)) == shm::Waited::kReached) return {};
+    }
+    if (deadline.passed()) {
+      const std::uint64_t synced = synced_end();
+      return Error{Code::kBusy, location_.text + ": not synced until the deadline: synced stands at " +
+                                    std::to_string(synced) + ", asked for " +
+                                    std::to_string(seq_end)};
+    }
+  }
+}
+
+std::uint64_t WorkerSession::published_end() {
+  const auto attachment = current_.get();
+  return attachment ? shm::published_end(*attachment->region) : 0;
+}
+
+std::uint64_t WorkerSession::synced_end() {
+  const auto attachment = current_.get();
+  return attachment ? shm::synced(*attachment->region) : 0;
+}
+
+Result<bool> WorkerSession::wait_published(std::uint64_t seq, Deadline deadline) {
+  for (;;) {
+    const auto attachment = current_.get();
+    if (!attachment) return Error{Code::kGone, location_.text + ": the session is being closed"};
+    const shm::SlotRef slot = attachment->seat->slot();
+    const shm::Waited waited =
+        shm::wait_published(attachment->region, &slot, seq, next_look(deadline));
+    if (waited == shm::Waited::kReached) return true;
+    if (deadline.passed()) return false;
+    if (auto daemon = check_daemon(); !daemon) return daemon.error();
+  }
+}
+
+Result<Session::ReadResult> WorkerSession::read(std::uint64_t from, const Session::Take& take,
+                                                std::uint64_t records_max) {
+  if (auto position = changes_.check_position(from); !position) return position.error();
+  return places_.read(current_, 0, from, take, records_max);
+}
+
+}  // namespace oj::client
