@@ -179,6 +179,12 @@ bool SlotTable::begin_reaping(SlotRef slot) noexcept {
   return shared.state.load(std::memory_order_acquire) == reaping;  // pair: life
 }
 
+bool SlotTable::withdraw(SlotRef slot) noexcept {
+  OJ_CHECK(slot.index < size() && region_->writable());
+  return change(RegionView(*region_).slot(slot.index), word_of(SlotState::kAssigned, slot.incarnation),
+                word_of(SlotState::kReaping, slot.incarnation));
+}
+
 void SlotTable::finish(SlotRef slot) noexcept {
   OJ_CHECK(slot.index < size() && region_->writable());
   ProductionSlot& shared = RegionView(*region_).slot(slot.index);

@@ -93,6 +93,9 @@ class SlotTable {
   Result<bool> lock_is_free(std::uint32_t index) const;
   // -> REAPING; false if it is not in state ASSIGNED/LIVE of this incarnation (idempotent: REAPING gives true).
   bool begin_reaping(SlotRef slot) noexcept;
+  // ASSIGNED -> REAPING, for a slot that nobody took, whether or not its worker lives. False if it is
+  // not ASSIGNED in this life: a worker that took it in this moment has it.
+  bool withdraw(SlotRef slot) noexcept;
   // CLOSED | REAPING -> FREE; clears hazards and waiter mark; incarnation + 1.
   void finish(SlotRef slot) noexcept;
 
