@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/control_socket.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <string_view>
+
+namespace oj::daemon {
+namespace {
+
+constexpr int kBacklog = 1024;              // the kernel cuts it to net.core.somaxconn
+constexpr std::size_t kDescriptorsMax = 4;  // received; all but the first are closed
+
+// A packet of the largest size must fit; without the right to more, the kernel gives what it has.
+void widen(int fd) {
+  const int bytes = static_cast<int>(2 * schema::kControlMessageBytesMax);
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+}
+
+}  // namespace
+
+Result<Fd> listen_in(const std::string& runtime_folder, const Rights& rights) {
+  const std::string path = runtime_folder + "/" + kControlSocketName;
+  const std::string made = path + ".new";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (made.size() >= sizeof address.sun_path) {
+    return Error{
+        Code::kInvalid,
+        "runtime folder " + runtime_folder + " has a name of " +
+            std::to_string(runtime_folder.size()) + " bytes; a socket in it can have at most " +
+            std::to_string(sizeof address.sun_path - 1 - (made.size() - runtime_folder.size()))};
+  }
+  std::memcpy(address.sun_path, made.c_str(), made.size() + 1);
+  Fd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return io_error("cannot make a socket", errno);
+  unlink(made.c_str());
+  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return io_error("cannot bind " + made, errno);
+  }
+  if (rights.group != static_cast<gid_t>(-1) &&
+      chown(made.c_str(), static_cast<uid_t>(-1), rights.group) != 0) {
+    return io_error("cannot give " + made + " to group " + std::to_string(rights.group), errno);
+  }
+  if (chmod(made.c_str(), rights.file_mode) != 0)
+    return io_error("cannot set the rights of " + made, errno);
+  if (listen(fd.get(), kBacklog) != 0) return io_error("cannot listen on " + made, errno);
+  if (rename(made.c_str(), path.c_str()) != 0) return io_error("cannot rename " + made, errno);
+  return fd;
+}
+
+Result<std::optional<Accepted>> accept_one(int listener) {
+  Fd fd(accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!fd) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ECONNABORTED) {
+      return std::optional<Accepted>();
+    }
+    return io_error("cannot accept a connection", errno);
+  }
+  Accepted accepted;
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0) {
+    accepted.peer = {static_cast<std::uint32_t>(peer.pid), peer.uid};
+  }
+  widen(fd.get());
+  accepted.fd = std::move(fd);
+  return std::optional<Accepted>(std::move(accepted));
+}
+
+Packet receive(int connection) {
+  Packet packet;
+  packet.bytes.resize(schema::kControlMessageBytesMax);
+  iovec part{packet.bytes.data(), packet.bytes.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kDescriptorsMax)> beside{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = beside.data();
+  message.msg_controllen = beside.size();
+  const ssize_t got = recvmsg(connection, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (got < 0) {
+    packet.kind = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? Packet::Kind::kNone
+                                                                            : Packet::Kind::kEnd;
+    return packet;
+  }
+  for (cmsghdr* item = CMSG_FIRSTHDR(&message); item != nullptr;
+       item = CMSG_NXTHDR(&message, item)) {
+    if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int number = -1;
+      std::memcpy(&number, CMSG_DATA(item) + i * sizeof(int), sizeof number);
+      Fd fd(number);
+      if (!packet.descriptor) packet.descriptor = std::move(fd);
+    }
+  }
+  if (got == 0) {
+    packet.kind = Packet::Kind::kEnd;
+    return packet;
+  }
+  packet.kind = Packet::Kind::kMessage;
+  packet.bytes.resize(static_cast<std::size_t>(got));
+  if ((message.msg_flags & MSG_TRUNC) != 0) {
+    packet.kind = Packet::Kind::kBad;
+    packet.why =
+        "a packet is longer than " + std::to_string(schema::kControlMessageBytesMax) + " bytes";
+  } else if ((message.msg_flags & MSG_CTRUNC) != 0) {
+    packet.kind = Packet::Kind::kBad;
+    packet.why = "the descriptors beside a packet were not all received: at most " +
+                 std::to_string(kDescriptorsMax) + " are, and none beyond this process's limit";
+  }
+  return packet;
+}
+
+bool send(int connection, const schema::ControlMessage& message) {
+  const std::vector<std::byte> bytes = schema::encode_control(message);
+  return ::send(connection, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
+         static_cast<ssize_t>(bytes.size());
+}
+
+std::optional<std::int64_t> pid_of_pidfd(int fd) {
+  constexpr std::string_view kPid = "Pid:\t";
+  std::ifstream info("/proc/self/fdinfo/" + std::to_string(fd));
+  for (std::string line; std::getline(info, line);) {
+    if (!std::string_view(line).starts_with(kPid)) continue;
+    std::int64_t pid = 0;
+    const auto [end, failed] =
+        std::from_chars(line.data() + kPid.size(), line.data() + line.size(), pid);
+    if (failed == std::errc()) return pid;
+  }
+  return std::nullopt;
+}
+
+}  // namespace oj::daemon

@@ -1,0 +1,57 @@
+// The control socket: packets of schema/control.h with at most one descriptor beside them. Nothing
+// here waits.
+//
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "daemon/runtime_folder.h"
+#include "schema/control.h"
+
+namespace oj::daemon {
+
+constexpr const char* kControlSocketName = "control.sock";
+
+// Listens on `runtime_folder`/control.sock: made under another name, given its rights, then
+// renamed, so that whoever finds it can connect. kInvalid if the path is longer than a socket's
+// name can be.
+Result<Fd> listen_in(const std::string& runtime_folder, const Rights& rights);
+
+struct Peer {  // as the kernel says, at the time of connect(); for people only
+  std::uint32_t pid = 0, uid = 0;
+};
+
+struct Accepted {
+  Fd fd;
+  Peer peer;
+};
+// None: nobody is waiting any more.
+Result<std::optional<Accepted>> accept_one(int listener);
+
+struct Packet {
+  enum class Kind : std::uint8_t { kNone, kMessage, kEnd, kBad };
+  Kind kind = Kind::kNone;
+  std::vector<std::byte> bytes;
+  Fd descriptor;    // the first that came with it; others are closed
+  std::string why;  // of kBad
+};
+Packet receive(int connection);
+
+// False: the peer is gone, or does not take what is sent to it.
+bool send(int connection, const schema::ControlMessage& message);
+
+// Is this a pidfd? The process's number as /proc shows it (-1: it is dead already, 0: of another
+// pid namespace), or none for any other descriptor.
+std::optional<std::int64_t> pid_of_pidfd(int fd);
+
+}  // namespace oj::daemon

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/server.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "daemon/control.h"
+#include "daemon/exit_codes.h"
+#include "daemon/flusher.h"
+#include "daemon/logging.h"
+#include "daemon/recovery.h"
+#include "daemon/runtime_folder.h"
+#include "journal/folder.h"
+#include "shm/watermarks.h"
+
+namespace oj::daemon {
+namespace {
+
+// After a region was retired: a producer that had just looked whether it is gets its record in
+// before the last sync.
+constexpr useconds_t kRetireGraceUs = 50'000;
+
+Result<Fd> take_signals() {
+  sigset_t ours;
+  sigemptyset(&ours);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&ours, number);
+  if (sigprocmask(SIG_SETMASK, &ours, nullptr) != 0) return io_error("cannot block signals", errno);
+  for (const int number : {SIGPIPE, SIGXFSZ})
+    signal(number, SIG_IGN);  // they are errors of the call instead
+  Fd fd(signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) return io_error("cannot make a signalfd", errno);
+  return fd;
+}
+
+// A worker costs two descriptors; the usual soft limit of 1024 is for programs that use select().
+void raise_open_files_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void share_new_files(const Rights& rights) {
+  if (rights.group == static_cast<gid_t>(-1)) return;
+  const mode_t mask = umask(0077);
+  umask(mask & static_cast<mode_t>(~0070));
+}
+
+// A daemon from holding the folder to giving it up.
+class Server {
+ public:
+  Server(const Options& options, Announcement& announcement)
+      : options_(options), announcement_(announcement) {}
+
+  Result<int> run() {
+    if (Result<void> taken = take_folder(); !taken) return taken.error();
+    for (;;) {
+      auto again = serve_one_region();
+      if (!again) return again.error();
+      if (!*again) return exit_code_;
+    }
+  }
+
+ private:
+  Result<void> take_folder();
+  // True: the region cannot be gone on with, make another one.
+  Result<bool> serve_one_region();
+  Flusher::End drain(Flusher& flusher);
+  void leave(shm::Region& region, Flusher::End end);
+  ControlSettings settings() const;
+
+  const Options& options_;
+  Announcement& announcement_;
+  const std::int64_t started_us_ = utc_us();
+  Fd signals_, flusher_event_, folder_lock_, runtime_lock_;
+  std::optional<journal::Folder> folder_;
+  Rights rights_;
+  std::string runtime_folder_;
+  int exit_code_ = kExitOk;
+};
+
+Result<void> Server::take_folder() {
+  auto signals = take_signals();
+  if (!signals) return signals.error();
+  signals_ = std::move(*signals);
+  flusher_event_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!flusher_event_) return io_error("cannot make an eventfd", errno);
+  raise_open_files_limit();
+  auto folder = journal::Folder::open(options_.folder, journal::Folder::IfAbsent::kCreate);
+  if (!folder) return folder.error();
+  folder_.emplace(std::move(*folder));
+  auto rights = rights_of(*folder_);
+  if (!rights) return rights.error();
+  rights_ = *rights;
+  share_new_files(rights_);
+  auto runtime_folder = choose_runtime_folder(*folder_, options_, rights_);
+  if (!runtime_folder) return runtime_folder.error();
+  runtime_folder_ = std::move(*runtime_folder);
+  auto lock = folder_->lock_for_serving(runtime_folder_);
+  if (!lock) return lock.error();
+  folder_lock_ = std::move(*lock);
+  if (!options_.embedded) return {};
+  if (chdir("/") != 0)
+    return io_error("cannot go to /", errno);  // keep no file system busy but the journal's
+  return start_logging_to_file(folder_->path() + "/optjournald.log", options_.level);
+}
+
+ControlSettings Server::settings() const {
+  return {folder_->path(),   runtime_folder_,       rights_,
+          options_.embedded, options_.idle_exit_ms, started_us_};
+}
+
+Result<bool> Server::serve_one_region() {
+  runtime_lock_.reset();
+  auto taken = take_runtime_folder(runtime_folder_, rights_);
+  if (!taken) return taken.error();
+  runtime_lock_ = std::move(*taken);
+  auto opened = open_journal(*folder_, runtime_folder_, rights_, options_);
+  if (!opened) return opened.error();
+  const std::shared_ptr<shm::Region> region = opened->region;
+  shm::set_degraded(*region, 0);
+  Flusher flusher(region, std::move(opened->writer), options_.sync_window_ms * kNsPerMs,
+                  flusher_event_.get());
+  auto control = Control::start(settings(), region, flusher, signals_.get(), flusher_event_.get());
+  if (!control) return control.error();
+  flusher.start();
+  shm::wake_everybody(*region);
+  spdlog::info("serving {} (pid {}, generation {})", folder_->path(), getpid(),
+               region->identity().generation);
+  announcement_.ready();
+
+  const Control::End why = (*control)->serve();
+  (*control)->close();
+  if (why != Control::End::kStop) {
+    region->retire();
+    shm::wake_everybody(*region);
+    usleep(kRetireGraceUs);
+  }
+  const Flusher::End end = drain(flusher);
+  control->reset();  // the connections end here: clients see that nothing more comes
+  if (why == Control::End::kStop) {
+    leave(*region, end);
+    return false;
+  }
+  const std::uint64_t published = shm::published_end(*region), synced = shm::synced(*region);
+  if (published > synced)
+    spdlog::error("{} records that were published, but not yet synced, are lost",
+                  published - synced);
+  return true;
+}
+
+Flusher::End Server::drain(Flusher& flusher) {
+  flusher.orders().post_drain();
+  while (flusher.end() == Flusher::End::kRunning) {
+    pollfd event{flusher_event_.get(), POLLIN, 0};
+    eventfd_t count = 0;
+    poll(&event, 1, -1);
+    eventfd_read(flusher_event_.get(), &count);
+  }
+  flusher.join();
+  return flusher.end();
+}
+
+// The region stays while somebody has a slot in it, or it has records that the disk has not.
+void Server::leave(shm::Region& region, Flusher::End end) {
+  const std::uint64_t published = shm::published_end(region), synced = shm::synced(region);
+  if (end != Flusher::End::kDrained) {
+    spdlog::error(
+        "{} records could not be synced; they stay in {} for the next daemon, until the machine "
+        "goes down",
+        published - synced, region.path());
+    exit_code_ = kExitFailed;
+    return;
+  }
+  std::shared_ptr<shm::Region> borrowed(&region, [](shm::Region*) {});
+  const shm::SlotTable slots(borrowed);
+  std::uint32_t taken = 0;
+  for (std::uint32_t i = 0; i < slots.size(); ++i) {
+    const shm::SlotState state = slots.snapshot(i).state;
+    taken += state == shm::SlotState::kLive || state == shm::SlotState::kAssigned ||
+             state == shm::SlotState::kReaping;
+  }
+  if (taken > 0 || published > synced) {
+    spdlog::info("ended; {} records synced; {} workers stay, in {}, for the next daemon", synced,
+                 taken, region.path());
+    return;
+  }
+  region.retire();  // for monitors, who have no slot
+  shm::wake_everybody(region);
+  unlink(region.path().c_str());
+  remove_runtime_folder(runtime_folder_);
+  spdlog::info("ended; {} records synced", synced);
+}
+
+}  // namespace
+
+int serve(const Options& options, Announcement& announcement) {
+  Server server(options, announcement);
+  Result<int> ended = server.run();
+  if (ended) return *ended;
+  const int exit_code = exit_code_of(ended.error());
+  announcement.failed(exit_code, ended.error().message);
+  if (options.embedded) spdlog::error("{}", ended.error().message);
+  return exit_code;
+}
+
+}  // namespace oj::daemon
