@@ -1,0 +1,138 @@
+"""What the constructor says to input that is no journal, or no sense.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import optjournal
+from optjournal import InvalidError, JournalError, JournalStorage
+from processes import run_together
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("text")
+    with pytest.raises(InvalidError, match=str(file)):
+        JournalStorage(file)
+    assert file.read_text() == "text"
+
+
+def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("text")
+    with pytest.raises(InvalidError, match=str(tmp_path)):
+        JournalStorage(tmp_path)
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_a_parent_that_does_not_exist(tmp_path: Path) -> None:
+    location = tmp_path / "no" / "such" / "folder"
+    with pytest.raises(JournalError, match=str(tmp_path / "no")):
+        JournalStorage(location)
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize("mode", ["monitor", "offline"])
+def test_reading_what_does_not_exist_creates_nothing(location: Path, mode: Any) -> None:
+    with pytest.raises(JournalError, match=str(location)):
+        JournalStorage(location, mode=mode)
+    assert not location.exists()
+
+
+def test_a_newer_format_asks_for_an_upgrade(location: Path) -> None:
+    location.mkdir()
+    (location / "FORMAT").write_text(
+        "optjournal\nformat: 999\njournal: 00000000-0000-4000-8000-000000000000\n"
+    )
+    with pytest.raises(optjournal.IncompatibleError, match="999"):
+        JournalStorage(location)
+
+
+def test_a_service_that_does_not_exist() -> None:
+    with pytest.raises(JournalError, match="no-such-service"):
+        JournalStorage("optjournal://no-such-service", open_timeout=1)
+
+
+def test_a_daemon_that_does_not_exist(location: Path, tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="no-such-daemon"):
+        JournalStorage(location, daemon_path=tmp_path / "no-such-daemon")
+
+
+def test_more_memory_than_there_is(location: Path) -> None:
+    with pytest.raises(JournalError, match=r"\d") as caught:
+        JournalStorage(location, pool_bytes=1 << 50)
+    assert str(1 << 50) in str(caught.value).replace(",", "") or "1 PiB" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"durability": "fsync"},
+        {"mode": "reader"},
+        {"timeout": -1},
+        {"timeout": float("nan")},
+        {"open_timeout": -0.5},
+        {"pool_bytes": 0},
+        {"pool_bytes": -1},
+        {"idle_exit": -1},
+    ],
+    ids=repr,
+)
+def test_options_without_sense(location: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        JournalStorage(location, **options)
+    assert not location.exists()
+
+
+@pytest.mark.parametrize("bad", [None, 7, b"bytes"])
+def test_a_location_must_be_a_path(bad: Any) -> None:
+    with pytest.raises(TypeError):
+        JournalStorage(bad)
+
+
+def test_an_empty_location() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        JournalStorage("")
+
+
+def _open_as_nobody(folder: str) -> str:
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+    try:
+        JournalStorage(Path(folder) / "journal").close()
+    except JournalError as error:
+        return f"{error.code}: {error}"
+    return "opened"
+
+
+def test_no_permission() -> None:
+    # Not under tmp_path, whose parents are closed to others.
+    folder = tempfile.mkdtemp(prefix="optjournal-test-")
+    try:
+        os.chmod(folder, 0o555)
+        (said,) = run_together(_open_as_nobody, [(folder,)])
+    finally:
+        os.chmod(folder, 0o755)
+        shutil.rmtree(folder)
+    assert "ermission denied" in said
+    assert folder in said
+
+
+def test_a_monitor_refuses_to_write(storage: JournalStorage, study_id: int) -> None:
+    with (
+        JournalStorage(storage.location, mode="monitor") as monitor,
+        pytest.raises(optjournal.RefusedError) as caught,
+    ):
+        monitor.create_new_trial(study_id)
+    assert caught.value.code == "refused"
+    assert storage.get_n_trials(study_id) == 0

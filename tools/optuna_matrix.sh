@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Runs the storage tests with older Optunas, each in an environment of its own under .venvs/:
+# tools/optuna_matrix.sh RESULTS [VERSION...]. The wheel is made once, from what tools/build.sh built. Writes
+# RESULTS/optuna-VERSION.xml.
+#
+# The conformance tests are those of the newest Optuna (.venv's), whose file is loaded as it is.
+#
+# SPDX-License-Identifier: MIT
+set -euo pipefail
+cd "$(dirname "$0")/.."
+results=$(realpath "${1:?usage: tools/optuna_matrix.sh RESULTS [VERSION...]}")
+shift
+readonly versions=("${@:-3.1 3.6 4.0 4.9}")
+readonly tests=(test_conformance.py test_attributes.py test_trials.py test_optimize.py)
+readonly wheels=$PWD/build/wheels
+
+# Optuna 3 was written for numpy 1 and a setuptools with pkg_resources.
+requirements() {
+  case $1 in
+    3.*) echo "optuna==$1.* numpy<2 setuptools<81 pytest" ;;
+    *) echo "optuna==$1.* numpy setuptools pytest" ;;
+  esac
+}
+
+make_wheel() {
+  rm -rf "$wheels"
+  OPTJOURNAL_TESTS=ON OPTJOURNAL_BENCH=ON OPTJOURNAL_EXAMPLES=ON .venv/bin/pip wheel --quiet \
+    --disable-pip-version-check --no-build-isolation --no-deps -w "$wheels" -C build-dir=build/release \
+    -C cmake.define.CMAKE_CXX_COMPILER_LAUNCHER=ccache .
+}
+
+fill_venv() {
+  local venv=$1 wanted
+  wanted=$(requirements "$2")
+  if [[ ! -f $venv/wanted || $(<"$venv/wanted") != "$wanted" ]]; then
+    rm -rf "$venv"
+    .venv/bin/python -m venv "$venv"
+    # shellcheck disable=SC2086  # one word a package
+    "$venv/bin/pip" install --quiet --disable-pip-version-check $wanted
+    echo "$wanted" >"$venv/wanted"
+  fi
+  "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall "$wheels"/*.whl
+}
+
+mkdir -p "$results"
+make_wheel
+OPTJOURNAL_STORAGE_SUITE=$(PATH="$PWD/.venv/bin:$PATH" python -c \
+  'import optuna.testing.pytest_storages as suite; print(suite.__file__)')
+export OPTJOURNAL_STORAGE_SUITE
+failed=0
+# shellcheck disable=SC2048  # the versions are words
+for version in ${versions[*]}; do
+  venv=$PWD/.venvs/optuna-$version
+  fill_venv "$venv" "$version"
+  printf -- '-- %s\n' "$("$venv/bin/python" -c 'import optuna; print("optuna", optuna.__version__)')"
+  (cd tests/python && "$venv/bin/python" -m pytest -q -p no:cacheprovider -c ../../pyproject.toml --rootdir . \
+    --junitxml="$results/optuna-$version.xml" -o junit_family=xunit1 "${tests[@]}") || failed=1
+done
+exit "$failed"
