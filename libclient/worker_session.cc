@@ -106,6 +106,11 @@ std::uint64_t WorkerSession::generation() {
 
 Result<Appended> WorkerSession::append(std::span<std::byte> record, Durability durability,
                                        Deadline deadline) {
+  if (record.size() < schema::kRecordHeaderBytes) {  // what an Encoder gives for one that is far too long
+    return Error{Code::kInvalid, location_.text + ": a record has at least " +
+                                     std::to_string(schema::kRecordHeaderBytes) + " bytes, not " +
+                                     std::to_string(record.size())};
+  }
   // stat: nothing but uniqueness is asked of it
   const std::uint64_t op_no = op_no_.fetch_add(1, std::memory_order_relaxed) + 1;
   Appended appended;

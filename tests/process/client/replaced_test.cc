@@ -1,0 +1,140 @@
+// Daemons that die and regions that vanish under working sessions.
+//
+// SPDX-License-Identifier: MIT
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdio>
+#include <filesystem>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "libclient/session.h"
+#include "libclient/storage.h"
+#include "tests/process/client/journal_under_test.h"
+
+namespace oj::client {
+namespace {
+
+TEST(ReplacedDaemon, WorkersSeeNoErrorAndNothingPublishedIsLost) {
+  JournalUnderTest journal;
+  auto session = journal.open();
+  ASSERT_TRUE(session);
+  constexpr int kWorkers = 3, kEach = 3000, kKills = 5;
+  std::vector<std::thread> workers;
+  std::atomic<int> working{kWorkers};
+  for (int w = 0; w < kWorkers; ++w) {
+    workers.emplace_back([&, w] {
+      auto own = journal.open();
+      ASSERT_TRUE(own);
+      for (int i = 0; i < kEach; ++i) {
+        const Durability durability = i % 100 == 0 ? Durability::kSynced : Durability::kPublished;
+        auto appended = append_number(*own, w * kEach + i, durability, Deadline::never());
+        ASSERT_TRUE(appended) << appended.error().message;
+      }
+      --working;
+    });
+  }
+  int kills = 0;
+  for (; kills < kKills && working.load() > 0; ++kills) {
+    const pid_t killed = journal.daemon();
+    if (killed > 1) ::kill(killed, SIGKILL);
+    const std::int64_t began_ns = monotonic_ns();
+    pid_t next = 0;
+    while (next == 0 || next == killed) next = journal.daemon();
+    std::printf("the next daemon holds the folder after %lld ms\n",
+                static_cast<long long>((monotonic_ns() - began_ns) / kNsPerMs));
+    EXPECT_TRUE(session->wait_synced(session->published_end(), Deadline::never()));
+  }
+  for (auto& worker : workers) worker.join();
+  EXPECT_GT(kills, 0);
+  auto numbers = read_numbers(*session, 0);
+  std::sort(numbers.begin(), numbers.end());
+  std::vector<std::int64_t> expected(kWorkers * kEach);
+  std::iota(expected.begin(), expected.end(), 0);
+  EXPECT_EQ(numbers, expected);
+  auto status = session->status();
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->generation, 1u);  // the same region all the time
+}
+
+TEST(ReplacedDaemon, AnIdleSessionStartsTheNextOneAtOnce) {
+  JournalUnderTest journal;
+  auto session = journal.open();
+  ASSERT_TRUE(session);
+  const schema::SessionId id = session->id();
+  journal.signal_daemon(SIGSTOP);
+  ASSERT_TRUE(append_number(*session, 1, Durability::kPublished, Deadline::never()));
+  const std::uint64_t end = session->published_end();
+  journal.signal_daemon(SIGKILL);
+  EXPECT_TRUE(session->wait_synced(end, Deadline::in_ms(60'000)));
+  EXPECT_EQ(session->id(), id);
+}
+
+TEST(ReplacedRegion, SaysHowManyRecordsWereLostAndGoesOn) {
+  JournalUnderTest journal;
+  auto session = journal.open();
+  ASSERT_TRUE(session);
+  auto kept = append_number(*session, 0, Durability::kSynced, Deadline::never());
+  ASSERT_TRUE(kept);
+  journal.signal_daemon(SIGSTOP);
+  Appended lost;
+  for (std::int64_t i = 1; i <= 5; ++i) {
+    auto appended = append_number(*session, i, Durability::kPublished, Deadline::never());
+    ASSERT_TRUE(appended);
+    lost = *appended;
+  }
+  const std::uint64_t position = session->published_end();
+  const schema::SessionId before = session->id();
+  for (const auto& entry : std::filesystem::directory_iterator(journal.runtime_folder())) {
+    if (entry.path().filename().string().starts_with("region-")) std::filesystem::remove(entry.path());
+  }
+  journal.signal_daemon(SIGKILL);
+  auto waited = session->wait_synced(lost, Deadline::never());
+  ASSERT_FALSE(waited);
+  EXPECT_EQ(waited.error().code, Code::kGone);
+  EXPECT_NE(session->id(), before);
+
+  Error gone;
+  (void)read_numbers(*session, position, &gone);
+  EXPECT_EQ(gone.code, Code::kGone);
+  EXPECT_NE(gone.message.find("5 published records"), std::string::npos) << gone.message;
+  EXPECT_EQ(read_numbers(*session, 0), std::vector<std::int64_t>{0});
+  ASSERT_TRUE(append_number(*session, 6, Durability::kSynced, Deadline::never()));
+  EXPECT_EQ(read_numbers(*session, 0), (std::vector<std::int64_t>{0, 6}));
+  EXPECT_TRUE(session->wait_synced(*kept, Deadline::never()));
+}
+
+TEST(ReplacedRegion, StorageSaysItOnceAndReadsAnew) {
+  JournalUnderTest journal;
+  auto storage = journal.storage();
+  ASSERT_TRUE(storage);
+  const std::array directions = {schema::Direction::kMinimize};
+  ASSERT_TRUE(storage->create_study("kept", directions, false));
+  journal.signal_daemon(SIGSTOP);
+  ASSERT_TRUE(storage->create_study("lost", directions, false,
+                                    {Durability::kPublished, Deadline::never()}));
+  const std::uint64_t generation = storage->session().generation();
+  for (const auto& entry : std::filesystem::directory_iterator(journal.runtime_folder())) {
+    if (entry.path().filename().string().starts_with("region-")) std::filesystem::remove(entry.path());
+  }
+  journal.signal_daemon(SIGKILL);
+  while (storage->session().generation() == generation) ::usleep(1000);
+  const auto nothing = [](const replay::State&) {};
+  auto said = storage->read(nothing);
+  ASSERT_FALSE(said);
+  EXPECT_EQ(said.error().code, Code::kGone);
+  ASSERT_TRUE(storage->read([](const replay::State& state) {
+    EXPECT_NE(state.study("kept"), nullptr);
+    EXPECT_EQ(state.study("lost"), nullptr);
+  }));
+}
+
+}  // namespace
+}  // namespace oj::client
