@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds build/release/bin/{optjournald,optjournal} and everything else of the preset `release` with the
-# Python extension in it, and installs the package into .venv. The wheel is made in the same build
-# folder, so nothing is compiled twice.
+# Builds build/release/bin/{optjournald,optjournal} and everything else of the preset `release` with
+# the Python extension in it, and installs the package into .venv. The wheel is made in the same
+# build folder, so nothing is compiled twice.
 #
 # SPDX-License-Identifier: MIT
 set -euo pipefail
@@ -16,15 +16,16 @@ cmake --preset release --log-level=WARNING -DOPTJOURNAL_PYTHON=ON -DOPTJOURNAL_T
 cmake --build --preset release
 
 # Again only when something that the wheel holds is newer than what is installed.
-installed() { python -c 'import importlib.util as u; print(u.find_spec("optjournal").origin)' 2>/dev/null; }
+installed() {
+  python -c 'import importlib.util as u; print(u.find_spec("optjournal").origin)' 2>/dev/null
+}
 readonly stamp=$folder/python/installed
 if [[ -f $stamp && $(installed) == *.venv* ]] &&
-  [[ -z $(find pyproject.toml CMakeLists.txt python/CMakeLists.txt python/optjournal "$folder"/python/*.so \
-    "$folder"/bin/optjournal "$folder"/bin/optjournald -newer "$stamp" -not -name '__pycache__' \
+  [[ -z $(find pyproject.toml CMakeLists.txt python/CMakeLists.txt python/optjournal \
+    "$folder"/python/*.so "$folder"/bin/optjournal "$folder"/bin/optjournald -newer "$stamp" -not -name '__pycache__' \
     -not -name '*.pyc' -print -quit) ]]; then
   exit 0
 fi
-OPTJOURNAL_TESTS=ON OPTJOURNAL_BENCH=ON OPTJOURNAL_EXAMPLES=ON pip install --quiet --disable-pip-version-check \
-  --no-build-isolation --no-deps --force-reinstall -C build-dir="$folder" \
-  -C cmake.define.CMAKE_CXX_COMPILER_LAUNCHER=ccache .
+OPTJOURNAL_TESTS=ON OPTJOURNAL_BENCH=ON OPTJOURNAL_EXAMPLES=ON \
+  pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall -C build-dir="$folder" .
 touch "$stamp"

@@ -22,9 +22,8 @@ lint_clang_format() { files '*.h' '*.cc' | xargs clang-format --dry-run -Werror;
 # Over every source that the release build compiles. What was clean is looked at again only when it,
 # a header of ours or the configuration changed.
 lint_clang_tidy() {
-  cmake --preset release --log-level=WARNING >/dev/null || return
   # Headers made by the build (Cap'n Proto's) must exist before sources can be parsed.
-  cmake --build --preset release >/dev/null || return
+  tools/build.sh >/dev/null || return
   python tools/clang_tidy.py build/release
 }
 

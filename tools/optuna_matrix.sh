@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the storage tests with older Optunas, each in an environment of its own under .venvs/:
-# tools/optuna_matrix.sh RESULTS [VERSION...]. The wheel is made once, from what tools/build.sh built. Writes
-# RESULTS/optuna-VERSION.xml.
+# tools/optuna_matrix.sh RESULTS [VERSION...]. The wheel is made once, from what tools/build.sh
+# built. Writes RESULTS/optuna-VERSION.xml.
 #
 # The conformance tests are those of the newest Optuna (.venv's), whose file is loaded as it is.
 #
@@ -25,8 +25,8 @@ requirements() {
 make_wheel() {
   rm -rf "$wheels"
   OPTJOURNAL_TESTS=ON OPTJOURNAL_BENCH=ON OPTJOURNAL_EXAMPLES=ON .venv/bin/pip wheel --quiet \
-    --disable-pip-version-check --no-build-isolation --no-deps -w "$wheels" -C build-dir=build/release \
-    -C cmake.define.CMAKE_CXX_COMPILER_LAUNCHER=ccache .
+    --disable-pip-version-check --no-build-isolation --no-deps -w "$wheels" \
+    -C build-dir=build/release .
 }
 
 fill_venv() {
@@ -39,7 +39,8 @@ fill_venv() {
     "$venv/bin/pip" install --quiet --disable-pip-version-check $wanted
     echo "$wanted" >"$venv/wanted"
   fi
-  "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall "$wheels"/*.whl
+  "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall \
+    "$wheels"/*.whl
 }
 
 mkdir -p "$results"
@@ -52,8 +53,8 @@ failed=0
 for version in ${versions[*]}; do
   venv=$PWD/.venvs/optuna-$version
   fill_venv "$venv" "$version"
-  printf -- '-- %s\n' "$("$venv/bin/python" -c 'import optuna; print("optuna", optuna.__version__)')"
-  (cd tests/python && "$venv/bin/python" -m pytest -q -p no:cacheprovider -c ../../pyproject.toml --rootdir . \
-    --junitxml="$results/optuna-$version.xml" -o junit_family=xunit1 "${tests[@]}") || failed=1
+  echo "-- optuna $("$venv/bin/python" -c 'import optuna; print(optuna.__version__)')"
+  (cd tests/python && "$venv/bin/python" -m pytest -q -p no:cacheprovider \
+    -c ../../pyproject.toml --rootdir . --junitxml="$results/optuna-$version.xml" -o junit_family=xunit1 "${tests[@]}") || failed=1
 done
 exit "$failed"

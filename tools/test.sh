@@ -37,7 +37,6 @@ build_preset() {
 
 run_ctest() {
   local preset=$1
-  build_preset "$preset" || return
   "${without_randomness[@]}" ctest --preset "$preset" --parallel 2 --no-tests=error \
     --output-junit "$results/$preset.xml"
 }
@@ -49,12 +48,18 @@ run_pytest() {
 }
 
 stage_house_rules() { run_pytest house-rules tests/tidy; }
-stage_cpp() { run_ctest release; }
-stage_python() { tools/build.sh && run_pytest python tests/python; }
+stage_cpp() { tools/build.sh && run_ctest release; }
+stage_python() {
+  local status=0
+  tools/build.sh || return
+  run_pytest python tests/python || status=1
+  run_pytest cli tests/process/cli || status=1
+  return $status
+}
 # Several times slower; the kills of the release build are the ones that count.
 sanitized() { OJ_WORKER_KILLS=40 OJ_DAEMON_KILLS=8 "$@"; }
-stage_asan_ubsan() { sanitized run_ctest asan-ubsan; }
-stage_tsan() { probe_tsan && sanitized run_ctest tsan; }
+stage_asan_ubsan() { build_preset asan-ubsan && sanitized run_ctest asan-ubsan; }
+stage_tsan() { probe_tsan && build_preset tsan && sanitized run_ctest tsan; }
 stage_optuna_versions() { tools/build.sh && tools/optuna_matrix.sh "$results"; }
 
 rm -rf "$results"
