@@ -153,6 +153,7 @@ Result<void> Writer::Impl::make_file(Current& made, std::uint64_t wanted, std::u
     return out_of_room(errno) ? no_room(made.name, needed, errno)
                               : io_error(path_of(made.name) + ": cannot create", errno);
   }
+  (void)::fchmod(made.fd.get(), file_mode);  // undoes the umask
   const char* step = "cannot preallocate";
   int failure = allocate(made, wanted, needed);
   if (failure == 0) {
