@@ -22,10 +22,11 @@ installed() {
 readonly stamp=$folder/python/installed
 if [[ -f $stamp && $(installed) == *.venv* ]] &&
   [[ -z $(find pyproject.toml CMakeLists.txt python/CMakeLists.txt python/optjournal \
-    "$folder"/python/*.so "$folder"/bin/optjournal "$folder"/bin/optjournald -newer "$stamp" -not -name '__pycache__' \
-    -not -name '*.pyc' -print -quit) ]]; then
+    "$folder"/python/*.so "$folder"/bin/optjournal "$folder"/bin/optjournald \
+    -newer "$stamp" -not -name '__pycache__' -not -name '*.pyc' -print -quit) ]]; then
   exit 0
 fi
 OPTJOURNAL_TESTS=ON OPTJOURNAL_BENCH=ON OPTJOURNAL_EXAMPLES=ON \
-  pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall -C build-dir="$folder" .
+  pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall \
+  -C build-dir="$folder" .
 touch "$stamp"

@@ -55,6 +55,7 @@ for version in ${versions[*]}; do
   fill_venv "$venv" "$version"
   echo "-- optuna $("$venv/bin/python" -c 'import optuna; print(optuna.__version__)')"
   (cd tests/python && "$venv/bin/python" -m pytest -q -p no:cacheprovider \
-    -c ../../pyproject.toml --rootdir . --junitxml="$results/optuna-$version.xml" -o junit_family=xunit1 "${tests[@]}") || failed=1
+    -c ../../pyproject.toml --rootdir . --junitxml="$results/optuna-$version.xml" \
+    -o junit_family=xunit1 "${tests[@]}") || failed=1
 done
 exit "$failed"
