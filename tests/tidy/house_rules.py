@@ -45,7 +45,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "spdlog/": ("daemon",),
     "fmt/": ("daemon", "cli"),
     "CLI/": ("daemon", "cli"),
-    "nlohmann/": ("cli",),
+    "nlohmann/": ("cli", "examples"),
     "xxhash.h": ("replay",),
     "nanobind/": ("python",),
     "Python.h": ("python",),
@@ -58,6 +58,7 @@ SYSTEM_FOLDERS = ("sys/", "linux/", "asm/", "arpa/", "netinet/", "bits/")
 BANNED_WORDS = {
     "head", "tail", "log", "manager", "helper", "helpers", "util", "utils", "common", "misc",
 }  # fmt: skip
+OPTUNA_LOG = ("daemon", "schema", "replay", "python", "tests")  # may say `log`, see banned_in()
 RELAXED_REASONS = ("own", "hint", "stat", "init")
 HEADINGS = ("Roles", "Invariants", "Pairs", "Progress", "Crash")
 
@@ -158,7 +159,7 @@ def banned_in(identifier: str, path: str) -> set[str]:
     found = BANNED_WORDS.intersection(words)
     # `log` is a function and, where distributions are handled, Optuna's name for a logarithmic
     # scale; spdlog's is the daemon's.
-    if words == ["log"] or layer_of(path) in ("daemon", "schema", "replay", "python"):
+    if words == ["log"] or layer_of(path) in OPTUNA_LOG:
         found.discard("log")
     # The adjective is a word like others; the drawer is not.
     if len(words) > 2:

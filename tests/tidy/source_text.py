@@ -25,7 +25,11 @@ def _blank(text: str) -> str:
 
 @dataclass(frozen=True)
 class Statement:
-    """Code up to a `;`, `{` or `}`, with the comments that stand on its lines."""
+    """Code up to a `;`, `{` or `}`, with the comments that stand on its lines.
+
+    Also with comment lines directly above, and with the comment behind the bare `};` after it,
+    which is where clang-format puts that of a lambda of one statement.
+    """
 
     line: int  # of its first character of code, from 1
     code: str
@@ -69,10 +73,17 @@ class SourceText:
         stripped = piece.lstrip()
         if not stripped.strip(";{} \t\n"):
             return
-        first = self.code.count("\n", 0, end - len(stripped)) + 1
+        begin_line = first = self.code.count("\n", 0, end - len(stripped)) + 1
         last = self.code.count("\n", 0, end) + 1
+        while self._is_comment_line(first - 1):
+            first -= 1
+        if last < len(self.lines) and re.fullmatch(r"[\s});,]+(//.*)?", self.lines[last]):
+            last += 1
         comment = " ".join(self.comments.get(line, "") for line in range(first, last + 1))
-        found.append(Statement(first, stripped, comment))
+        found.append(Statement(begin_line, stripped, comment))
+
+    def _is_comment_line(self, number: int) -> bool:
+        return number >= 1 and self.lines[number - 1].lstrip().startswith("//")
 
     def opening_comment(self) -> str:
         """The comment lines before the first line of code."""

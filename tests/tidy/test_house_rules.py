@@ -40,6 +40,7 @@ OPENING = """// Publish.
 //   ticket   publish acq_rel -> read acquire
 // Progress   lock-free.
 // Crash      nothing.
+#include <atomic>
 """
 SPDX = "// What it is.\n// SPDX-License-Identifier: MIT\n#pragma once\n"
 DECISION = "# 0001: The ring is a ring\n## Context\n## Decision\n## Rejected\n"
@@ -194,6 +195,11 @@ RIGHT: list[tuple[str, dict[str, str]]] = [
         },
     ),
     ("commented_orders", {"daemon/a.cc": "x.load(std::memory_order_acquire);  // pairs with f()"}),
+    ("commented_orders", {"daemon/a.cc": "// stat: a\nx.load(std::memory_order_relaxed);"}),
+    (
+        "commented_orders",
+        {"daemon/a.cc": "f([] { return\nx.load(memory_order_relaxed); \n}); // stat"},
+    ),
     ("complete_openings", {"shm/a.h": OPENING, "shm/a.cc": "x.load(std::memory_order_acquire);"}),
     (
         "complete_openings",
