@@ -417,10 +417,11 @@ def decisions_listed(tree: Tree) -> Iterator[Finding]:
             continue
         if f"({match.group(1)})" not in listed:
             yield Finding(path, 1, f"not listed in {index}")
-        if not text.startswith(f"# {match.group(2)}: "):
+        if not re.match(rf"# {match.group(2)}:? \S", text):
             yield Finding(path, 1, f"does not open with `# {match.group(2)}: what was decided`")
-        if "## Decision" not in text or "## Rejected" not in text:
-            yield Finding(path, 1, "lacks `## Decision` or `## Rejected`")
+        for said in (r"## Decision|\*\*Decided:", r"## Rejected|\*\*Not chosen:"):
+            if not re.search(said, text):
+                yield Finding(path, 1, f"lacks {said}")
     numbers = [m.group(1) for p in tree.files if (m := re.match(r"docs/decisions/(\d{4})-", p))]
     for number in {n for n in numbers if numbers.count(n) > 1}:
         yield Finding(index, 1, f"two decisions have the number {number}")
