@@ -28,9 +28,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import optjournal
 import optuna
 from optuna.trial import TrialState
+
+import optjournal
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
