@@ -1,10 +1,12 @@
-// What a crash test's worker tells its judge, in a file of its own that outlives it: every append that returned.
+// What a crash test's worker tells its judge, in a file of its own that outlives it: every append
+// that returned.
 //
-// Goal    Nothing that a worker was told is published may be missing, torn, doubled or out of order, whoever died.
-// Method  The worker numbers its records 1, 2, 3, ... and, after append() returned seq s for record n, stores
-//         seq[n] = s and then acked = n here (a mapped file: the stores survive SIGKILL). The judge replays the
-//         journal and compares. Between append's return and the store the worker may die: so a journal may hold
-//         one record more than acked, never one less.
+// Goal    Nothing that a worker was told is published may be missing, torn, doubled or out of
+//         order, whoever died.
+// Method  The worker numbers its records 1, 2, 3, ... and, after append() returned seq s for record
+//         n, stores seq[n] = s and then acked = n here (a mapped file: the stores survive SIGKILL).
+//         The judge replays the journal and compares. Between append's return and the store the
+//         worker may die: so a journal may hold one record more than acked, never one less.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -34,7 +36,8 @@ struct Board {
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
-// Maps `path`, creating it (sparse, zeroed) when absent. Ends the process when it cannot: these are tests.
+// Maps `path`, creating it (sparse, zeroed) when absent. Ends the process when it cannot: these are
+// tests.
 inline Board* map_board(const std::string& path) {
   const Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!fd || ::ftruncate(fd.get(), sizeof(Board)) != 0) {

@@ -1,9 +1,10 @@
 // Workers and daemons killed and stopped under load.
 //
-// Goal    What append() said is published is in the journal, once, whole, in its producer's order, whoever dies or is
-//         stopped whenever; and nobody waits for the victim.
-// Method  Real processes (crash_worker) on an embedded journal; SIGKILL and SIGSTOP at random moments from a printed
-//         seed ($OJ_SEED to repeat); the judge (judge.h) compares the replayed journal with what the workers were told.
+// Goal    What append() said is published is in the journal, once, whole, in its producer's order,
+//         whoever dies or is stopped whenever; and nobody waits for the victim.
+// Method  Real processes (crash_worker) on an embedded journal; SIGKILL and SIGSTOP at random
+//         moments from a printed seed ($OJ_SEED to repeat); the judge (judge.h) compares the
+//         replayed journal with what the workers were told.
 //
 // $OJ_WORKER_KILLS and $OJ_DAEMON_KILLS change how many (300 and 50).
 //

@@ -1,10 +1,12 @@
-// The victim and the bystander of the crash tests: appends numbered records until it is killed or told to stop.
+// The victim and the bystander of the crash tests: appends numbered records until it is killed or
+// told to stop.
 //
 //   crash_worker LOCATION BOARD WORKER_ID POOL_BYTES SYNC_EVERY
 //
-// Record n of worker w is setTrialIntermediateValue{trial: w, step: n, value: w * n}, so that a replayed journal says
-// whose it is. Every SYNC_EVERYth record waits until it is synced (0: none), every 97th is a large one (a text attribute of 40 KB that
-// needs a run of chunks; its key is n). Stops when a file BOARD.stop exists.
+// Record n of worker w is setTrialIntermediateValue{trial: w, step: n, value: w * n}, so that a
+// replayed journal says whose it is. Every SYNC_EVERYth record waits until it is synced (0: none),
+// every 97th is a large one (a text attribute of 40 KB that needs a run of chunks; its key is n).
+// Stops when a file BOARD.stop exists.
 //
 // SPDX-License-Identifier: MIT
 #include <unistd.h>

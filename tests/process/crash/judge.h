@@ -24,11 +24,13 @@ struct Verdict {
   bool clean() const { return lost + doubled + out_of_order + torn == 0; }
 };
 
-// Replays `location` from record 0 (opening a session of its own, or offline) and judges all workers in `boards`.
+// Replays `location` from record 0 (opening a session of its own, or offline) and judges all
+// workers in `boards`.
 Verdict judge(const std::string& location, bool offline,
               const std::map<std::uint64_t, const Board*>& boards);
 
-// The judging itself, apart from where the records come from: also fed by the test that the judge can find faults.
+// The judging itself, apart from where the records come from: also fed by the test that the judge
+// can find faults.
 class Judge {
  public:
   explicit Judge(const std::map<std::uint64_t, const Board*>& boards) : boards_(boards) {}
