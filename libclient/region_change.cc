@@ -33,14 +33,14 @@ Result<RegionChange> compare_regions(const std::shared_ptr<Attachment>& before,
   RegionChange change;
   change.old_session = before->session;
   if (before->region->identity().generation == after->region->identity().generation) {
-    change.common_end = UINT64_MAX;  // the same region, another slot
+    change.shared_end = UINT64_MAX;  // the same region, another slot
     return change;
   }
   const std::uint64_t published = shm::published_end(*before->region);
   const std::uint64_t synced = std::min(shm::synced(*before->region), published);
   const std::uint64_t present = shm::published_end(*after->region);
   if (present < synced) {  // somebody cut the journal itself
-    change.common_end = present;
+    change.shared_end = present;
     change.lost = published - present;
     return change;
   }
@@ -65,8 +65,8 @@ Result<RegionChange> compare_regions(const std::shared_ptr<Attachment>& before,
       },
       names.size());
   if (!compared) return compared.error();
-  change.common_end = synced + same;
-  change.lost = published - change.common_end;
+  change.shared_end = synced + same;
+  change.lost = published - change.shared_end;
   return change;
 }
 
@@ -75,7 +75,7 @@ void RegionChanges::add(const RegionChange& change) {
   changes_.push_back(change);
   if (change.lost == 0) return;
   const bool already = must_rewind_.load(std::memory_order_relaxed);  // own: under the mutex
-  rewind_to_ = already ? std::min(rewind_to_, change.common_end) : change.common_end;
+  rewind_to_ = already ? std::min(rewind_to_, change.shared_end) : change.shared_end;
   lost_ += change.lost;
   must_rewind_.store(true, std::memory_order_release);  // pairs with check_position()
 }
@@ -96,8 +96,8 @@ Result<void> RegionChanges::check_kept(schema::SessionId session, std::uint64_t 
   bool since = false;
   for (const RegionChange& change : changes_) {
     since = since || change.old_session == session;
-    if (since && change.lost > 0 && seq_end > change.common_end) {
-      return lost_error(change.lost, change.common_end);
+    if (since && change.lost > 0 && seq_end > change.shared_end) {
+      return lost_error(change.lost, change.shared_end);
     }
   }
   return {};

@@ -24,8 +24,8 @@ namespace oj::client {
 
 struct RegionChange {
   schema::SessionId old_session = 0;  // ours, in the region that is no more
-  std::uint64_t common_end = 0;       // records below are the same in both
-  std::uint64_t lost = 0;             // records from common_end on that were published in the old region only
+  std::uint64_t shared_end = 0;       // records below are the same in both
+  std::uint64_t lost = 0;             // records from shared_end on that were published in the old region only
 };
 
 // Compares from the old region's `synced` on. Uses hazard word kComparingHazard of both slots.
