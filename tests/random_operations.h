@@ -23,11 +23,11 @@
 
 namespace oj::testing {
 
-// $OPTJOURNAL_SEED if set, else `otherwise`; printed, so that a failure can be repeated.
+// $OJ_SEED if set, else `otherwise`; printed, so that a failure can be repeated.
 inline std::uint64_t announced_seed(std::uint64_t otherwise) {
-  const char* const given = std::getenv("OPTJOURNAL_SEED");
+  const char* const given = std::getenv("OJ_SEED");
   const std::uint64_t seed = given ? std::strtoull(given, nullptr, 0) : otherwise;
-  std::printf("OPTJOURNAL_SEED=%llu\n", static_cast<unsigned long long>(seed));
+  std::printf("OJ_SEED=%llu\n", static_cast<unsigned long long>(seed));
   return seed;
 }
 
