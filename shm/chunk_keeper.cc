@@ -44,7 +44,8 @@ ChunkKeeper::Sweep ChunkKeeper::sweep() noexcept {
       continue;
     }
     if (sealed_end_[chunk] == 0) {
-      // Must be a look at the ring after the chunk was seen sealed: hence not `end_now` of an earlier chunk.
+      // Must be a look at the ring after the chunk was seen sealed: hence not `end_now` of an
+      // earlier chunk.
       end_now = view.ring().published_end();
       sealed_end_[chunk] = end_now + 1;
     }
@@ -52,14 +53,17 @@ ChunkKeeper::Sweep ChunkKeeper::sweep() noexcept {
     if (upper > on_disk) continue;
     // All below `upper` went through the flusher or was synced before it began.
     const std::uint64_t last = source_.last_seq_[chunk];
-    candidates_.push_back({last != 0 ? std::min(last, upper) : std::min(upper, synced_at_start_), chunk, word});
+    candidates_.push_back(
+        {last != 0 ? std::min(last, upper) : std::min(upper, synced_at_start_), chunk, word});
   }
-  std::sort(candidates_.begin(), candidates_.end(),
-            [](const Candidate& a, const Candidate& b) { return a.end != b.end ? a.end < b.end : a.chunk < b.chunk; });
+  std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
+    return a.end != b.end ? a.end < b.end : a.chunk < b.chunk;
+  });
   return result;
 }
 
-// H1, in this order: raise, look at the hazards, free. Frees every candidate that ends at or below `seq`.
+// H1, in this order: raise, look at the hazards, free. Frees every candidate that ends at or below
+// `seq`.
 std::uint64_t ChunkKeeper::free_below(std::uint64_t seq) noexcept {
   const RegionView view(*region_);
   ChunkPool<Production> pool = view.pool();
@@ -85,8 +89,8 @@ std::uint64_t ChunkKeeper::free_below(std::uint64_t seq) noexcept {
 
 std::uint64_t ChunkKeeper::reclaim(std::uint64_t free_target) noexcept {
   const ChunkPool<Production> pool = RegionView(*region_).pool();
-  // Each zone is to have its share of free chunks: free room for runs is of no use to small records, and the other way
-  // round it would be spent on them.
+  // Each zone is to have its share of free chunks: free room for runs is of no use to small
+  // records, and the other way round it would be spent on them.
   const std::uint64_t target = std::min(free_target, pool.count());
   const std::uint64_t target_high = target / 4;
   const std::uint64_t target_low = target - target_high;
@@ -108,7 +112,8 @@ std::uint64_t ChunkKeeper::reclaim(std::uint64_t free_target) noexcept {
     freed += now;
     seen = sweep();
     if (seen.free_low >= target_low && seen.free_high >= target_high) break;
-    if (now == 0 && !candidates_.empty() && candidates_.back().end <= up_to) break;  // all that is left is pinned
+    if (now == 0 && !candidates_.empty() && candidates_.back().end <= up_to)
+      break;  // all that is left is pinned
     // Pinned ones count as freed no longer: leave them out, and look further.
     std::erase_if(candidates_, [&](const Candidate& c) { return c.end <= up_to; });
   }
@@ -139,8 +144,9 @@ std::uint64_t ChunkKeeper::chunks_held_by(std::uint32_t slot_index) const noexce
 
 bool ChunkKeeper::room_wanted() noexcept {
   ProductionWatermarks& marks = RegionView(*region_).marks();
-  if (marks.room_wanted.load(std::memory_order_relaxed) == 0) return false;  // hint: the exchange decides
-  return marks.room_wanted.exchange(0, std::memory_order_seq_cst) != 0;      // pair: sleep
+  if (marks.room_wanted.load(std::memory_order_relaxed) == 0)
+    return false;  // hint: the exchange decides
+  return marks.room_wanted.exchange(0, std::memory_order_seq_cst) != 0;  // pair: sleep
 }
 
 }  // namespace oj::shm

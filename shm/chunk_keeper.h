@@ -5,20 +5,23 @@
 //   reader   pins
 //
 // Invariants
-//   F2  A chunk is freed only if it is sealed, everything published before it was seen sealed is synced, `retained` was
-//       raised past its last record, and no hazard seen after that names it.
-//   F3  A chunk's last record is what the flusher saw in it; the words of producers are not needed. Records synced
-//       before this daemon began lie below `synced` as it was then.
+//   F2  A chunk is freed only if it is sealed, everything published before it was seen sealed is
+//       synced, `retained` was raised past its last record, and no hazard seen after that names it.
+//   F3  A chunk's last record is what the flusher saw in it; the words of producers are not needed.
+//       Records synced before this daemon began lie below `synced` as it was then.
 //
 // Pairs
-//   sealed   owner word  acquire  ->  seal  release   all that its owner published in it is seen as published
+//   sealed   owner word  acquire  ->  seal  release   all that its owner published in it is seen as
+//            published
 //   pin      `retained` seq_cst, then hazards seq_cst  ->  reader's pin
 //   chunk    free  acq_rel  ->  claim  acquire
 //   room     room_made  seq_cst  ->  try_append  acquire, wait_for_room  seq_cst
 //   sleep    room_made, room_wanted  seq_cst   see watermarks.h
 //
-// Progress   wait-free; a sweep looks at every chunk and every hazard once a round, at most kRoundsMax rounds.
-// Crash      reclaim.after_retained: readers go to disk a little early; the next sweep frees. Nothing else is shared.
+// Progress   wait-free; a sweep looks at every chunk and every hazard once a round, at most
+//            kRoundsMax rounds.
+// Crash      reclaim.after_retained: readers go to disk a little early; the next sweep frees.
+//            Nothing else is shared.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -33,16 +36,17 @@
 
 namespace oj::shm {
 
-// Role: daemon, the same thread. Frees chunks: sealed, all synced, `retained` raised past them, no hazard names them.
+// Role: daemon, the same thread. Frees chunks: sealed, all synced, `retained` raised past them, no
+// hazard names them.
 class ChunkKeeper {
  public:
   // After a restart: sealed chunks of unknown content count as ending at synced.
   ChunkKeeper(std::shared_ptr<Region> region, FlushSource& source);
-  // A dead worker's (or a closed one's) chunks: sealed for it. REQUIRES: the death was proven before the call; records
-  // that it published until then are found by the flusher as any others.
+  // A dead worker's (or a closed one's) chunks: sealed for it. REQUIRES: the death was proven
+  // before the call; records that it published until then are found by the flusher as any others.
   void seal_chunks_of(SlotRef slot) noexcept;
-  // Frees the oldest chunks until `free_target` chunks are free or nothing more can be freed. Workers that wait for
-  // room are woken if anything was freed. Returns the chunks free now.
+  // Frees the oldest chunks until `free_target` chunks are free or nothing more can be freed.
+  // Workers that wait for room are woken if anything was freed. Returns the chunks free now.
   std::uint64_t reclaim(std::uint64_t free_target) noexcept;
   std::uint64_t chunks_in_use() const noexcept;
   std::uint64_t chunks_held_by(std::uint32_t slot_index) const noexcept;
@@ -67,9 +71,10 @@ class ChunkKeeper {
   std::shared_ptr<Region> region_;
   FlushSource& source_;
   std::uint64_t synced_at_start_ = 0;
-  std::vector<std::uint64_t> sealed_end_;  // by chunk: published end when first seen sealed, plus one; 0 not yet
-  std::vector<Candidate> candidates_;      // oldest first
-  std::vector<std::uint8_t> pinned_;       // by chunk, of one round
+  // By chunk: the published end when it was first seen sealed, plus one; 0: not yet.
+  std::vector<std::uint64_t> sealed_end_;
+  std::vector<Candidate> candidates_;  // oldest first
+  std::vector<std::uint8_t> pinned_;   // by chunk, of one round
 };
 
 }  // namespace oj::shm

@@ -14,9 +14,10 @@
 
 namespace oj::shm {
 
-// Not FUTEX_PRIVATE: the word is shared between processes (std::atomic::wait of libstdc++ 12 is private). EAGAIN, EINTR
-// and ETIMEDOUT all mean "look again", which every caller does.
-void Production::futex_wait(const Atomic<std::uint32_t>& word, std::uint32_t expected, std::int64_t timeout_ns) noexcept {
+// Not FUTEX_PRIVATE: the word is shared between processes (std::atomic::wait of libstdc++ 12 is
+// private). EAGAIN, EINTR and ETIMEDOUT all mean "look again", which every caller does.
+void Production::futex_wait(const Atomic<std::uint32_t>& word, std::uint32_t expected,
+                            std::int64_t timeout_ns) noexcept {
   if (timeout_ns <= 0) return;
   timespec timeout{};
   timeout.tv_sec = static_cast<time_t>(timeout_ns / kNsPerS);

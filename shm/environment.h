@@ -1,11 +1,16 @@
-// What the protocol needs from the world: atomics, sleeping on a word, and named places to be killed at.
+// What the protocol needs from the world: atomics, sleeping on a word, and named places to be
+// killed at.
 //
-// The steps of the protocol (order_ring.h, chunk_pool.h, hazards.h, wake.h) are templates over an environment, so that
-// production, a model checker and a scheduler that kills compile the same source. An environment is a type with
+// The steps of the protocol (order_ring.h, chunk_pool.h, hazards.h, wake.h) are templates over an
+// environment, so that production, a model checker and a scheduler that kills compile the same
+// source. An environment is a type with
 //
-//   Atomic<T>                                  as std::atomic<T>; a checker's own type may do something before each use
-//   at(name)                                   a place where a process may be killed or stopped; names are in each file
-//   futex_wait(word, expected, timeout_ns)     sleeps while word == expected; may return at any time
+//   Atomic<T>                                  as std::atomic<T>; a checker's own type may do
+//                                              something before each use
+//   at(name)                                   a place where a process may be killed or stopped;
+//                                              names are in each file
+//   futex_wait(word, expected, timeout_ns)     sleeps while word == expected; may return at any
+//                                              time
 //   futex_wake_all(word)                       ends all futex_wait() on the word, in all processes
 //
 // SPDX-License-Identifier: MIT
@@ -21,7 +26,8 @@ struct Production {
   using Atomic = std::atomic<T>;
 
   static void at(const char* /*place*/) noexcept {}
-  static void futex_wait(const Atomic<std::uint32_t>& word, std::uint32_t expected, std::int64_t timeout_ns) noexcept;
+  static void futex_wait(const Atomic<std::uint32_t>& word, std::uint32_t expected,
+                         std::int64_t timeout_ns) noexcept;
   static void futex_wake_all(const Atomic<std::uint32_t>& word) noexcept;
 };
 

@@ -13,26 +13,32 @@ namespace {
 
 constexpr std::size_t kAlign = 8;  // of each copy, as the record had in its chunk
 
-std::size_t aligned(std::uint64_t bytes) { return static_cast<std::size_t>((bytes + kAlign - 1) / kAlign * kAlign); }
+std::size_t aligned(std::uint64_t bytes) {
+  return static_cast<std::size_t>((bytes + kAlign - 1) / kAlign * kAlign);
+}
 
 }  // namespace
 
 FlushSource::FlushSource(std::shared_ptr<Region> region)
     : region_(std::move(region)), last_seq_(region_->sizes().chunk_count, 0) {}
 
-// Copies the record that `ticket` names into the buffer. `fits` false: it would exceed bytes_left, nothing was done;
-// with `must` the buffer grows instead (only the first record of a batch: earlier spans would dangle).
-Gathered FlushSource::take(std::uint64_t seq, std::uint64_t ticket, std::size_t bytes_left, bool must, bool& fits) {
+// Copies the record that `ticket` names into the buffer. `fits` false: it would exceed bytes_left,
+// nothing was done; with `must` the buffer grows instead (only the first record of a batch: earlier
+// spans would dangle).
+Gathered FlushSource::take(std::uint64_t seq, std::uint64_t ticket, std::size_t bytes_left,
+                           bool must, bool& fits) {
   fits = true;
   const RegionView view(*region_);
   const ChunkPool<Production> pool = view.pool();
   const EntryPlace place = entry_place(pool, ticket);
   if (place.bad != nullptr) return {seq, {}, place.bad};
   const auto saw = [&](std::uint64_t n) {
-    for (std::uint64_t i = 0; i < n; ++i) last_seq_[place.chunk + i] = std::max(last_seq_[place.chunk + i], seq + 1);
+    for (std::uint64_t i = 0; i < n; ++i)
+      last_seq_[place.chunk + i] = std::max(last_seq_[place.chunk + i], seq + 1);
   };
   saw(1);
-  const std::uint64_t header = pool.load_word(place.offset);  // once: what is checked is what is used
+  const std::uint64_t header =
+      pool.load_word(place.offset);  // once: what is checked is what is used
   const std::uint64_t length = header & 0xffffffff;
   const std::uint64_t n = entry_chunks(pool, place, length, region_->sizes().record_bytes_max());
   if (n == 0) return {seq, {}, "its length does not fit where it lies"};
@@ -67,7 +73,8 @@ Result<std::span<const Gathered>> FlushSource::gather(std::uint64_t from, std::s
       if (!items_.empty()) break;  // hand out what is good first
       return Error{Code::kCorrupt, "the order ring of " + region_->path() + " holds lap tag " +
                                        std::to_string(ticket >> kReferenceBits) + " where record " +
-                                       std::to_string(seq) + " belongs, expected " + std::to_string(ring.tag_of(seq))};
+                                       std::to_string(seq) + " belongs, expected " +
+                                       std::to_string(ring.tag_of(seq))};
     }
     bool fits = true;
     const std::size_t left = bytes_max > used_ ? bytes_max - used_ : 0;

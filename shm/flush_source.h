@@ -31,20 +31,23 @@ struct Gathered {
 class FlushSource {
  public:
   explicit FlushSource(std::shared_ptr<Region> region);
-  // Records from, from+1, ... as far as published and within the limits (at least one, if published). The copies are
-  // valid until the next call. Remembers which chunks they were in, for ChunkKeeper.
-  // kCorrupt: a ring word that cannot be.
-  Result<std::span<const Gathered>> gather(std::uint64_t from, std::size_t records_max, std::size_t bytes_max);
+  // Records from, from+1, ... as far as published and within the limits (at least one, if
+  // published). The copies are valid until the next call. Remembers which chunks they were in, for
+  // ChunkKeeper. kCorrupt: a ring word that cannot be.
+  Result<std::span<const Gathered>> gather(std::uint64_t from, std::size_t records_max,
+                                           std::size_t bytes_max);
 
  private:
   friend class ChunkKeeper;
-  Gathered take(std::uint64_t seq, std::uint64_t ticket, std::size_t bytes_left, bool must, bool& fits);
+  Gathered take(std::uint64_t seq, std::uint64_t ticket, std::size_t bytes_left, bool must,
+                bool& fits);
 
   std::shared_ptr<Region> region_;
   std::vector<Gathered> items_;
   std::vector<std::byte> buffer_;
-  std::size_t used_ = 0;                 // of buffer_
-  std::vector<std::uint64_t> last_seq_;  // by chunk: the highest gathered seq in it, plus one; 0 unknown
+  std::size_t used_ = 0;  // of buffer_
+  // By chunk: the highest gathered seq in it, plus one; 0: unknown.
+  std::vector<std::uint64_t> last_seq_;
 };
 
 }  // namespace oj::shm

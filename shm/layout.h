@@ -1,4 +1,5 @@
-// What lies where in the region: plain structs, no behaviour. docs/region-format.md is the page to it.
+// What lies where in the region: plain structs, no behaviour. docs/region-format.md is the page to
+// it.
 //
 //   0        Header           one page
 //   4096     Watermarks       one page
@@ -7,11 +8,13 @@
 //   ...      order ring       8 bytes a slot
 //   ...      chunk pool       chunk_bytes a chunk
 //
-// Each part starts on a page of 4 KiB. A word has one kind of writer; words with different writers, and words that are
-// polled, are a pair of cache lines (128 bytes: x86 fetches lines in pairs) apart.
+// Each part starts on a page of 4 KiB. A word has one kind of writer; words with different writers,
+// and words that are polled, are a pair of cache lines (128 bytes: x86 fetches lines in pairs)
+// apart.
 //
-// A change here is a change of format: raise kFormat, docs/region-format.md and the golden test with it. The fingerprint
-// kLayoutHash changes by itself, so that two builds that disagree refuse each other instead of misreading.
+// A change here is a change of format: raise kFormat, docs/region-format.md and the golden test
+// with it. The fingerprint kLayoutHash changes by itself, so that two builds that disagree refuse
+// each other instead of misreading.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -25,14 +28,15 @@
 
 namespace oj::shm {
 
-constexpr std::uint64_t kMagic = 0x6e6f'6967'6572'6a6f;  // the file starts with the letters "ojregion"
+constexpr std::uint64_t kMagic = 0x6e6f'6967'6572'6a6f;  // a file starts with "ojregion"
 constexpr std::uint32_t kFormat = 1;
 constexpr std::uint64_t kPageBytes = 4096;
 constexpr std::uint64_t kLinePairBytes = 128;
 constexpr std::uint32_t kHazardsPerSlot = 8;
 constexpr std::size_t kCommandWords = 8;  // 63 bytes and a NUL
 
-// Order ring word: {lap tag : 24 | reference : 40}, a reference counts kReferenceUnit bytes from the start of the pool.
+// Order ring word: {lap tag : 24 | reference : 40}, a reference counts kReferenceUnit bytes from
+// the start of the pool.
 constexpr unsigned kReferenceBits = 40;
 constexpr std::uint64_t kReferenceMask = (std::uint64_t{1} << kReferenceBits) - 1;
 constexpr std::uint64_t kTagMask = (std::uint64_t{1} << (64 - kReferenceBits)) - 1;
@@ -50,8 +54,9 @@ constexpr unsigned kHazardCountShift = 32;
 // Worker slot word: {incarnation : 56 | SlotState : 8}.
 constexpr unsigned kSlotIncarnationShift = 8;
 
-// Entry in a chunk: one word {crc32c : 32 | length : 32}, then the record's bytes; entries start at multiples of
-// kReferenceUnit, so a record's bytes are 8-aligned. The CRC is seeded with the length.
+// Entry in a chunk: one word {crc32c : 32 | length : 32}, then the record's bytes; entries start at
+// multiples of kReferenceUnit, so a record's bytes are 8-aligned. The CRC is seeded with the
+// length.
 constexpr std::uint64_t kEntryHeaderBytes = 8;
 
 enum class RegionState : std::uint32_t { kRunning = 1, kRetired = 2 };
@@ -78,7 +83,8 @@ struct HeaderFields {
 template <class Env>
 struct Header {
   HeaderFields fields;
-  alignas(kLinePairBytes) typename Env::template Atomic<std::uint32_t> state;  // RegionState; daemon
+  // Daemon. A RegionState.
+  alignas(kLinePairBytes) typename Env::template Atomic<std::uint32_t> state;
 };
 
 template <class Env>
@@ -86,27 +92,49 @@ struct Watermarks {
   template <class T>
   using Atomic = typename Env::template Atomic<T>;
 
-  alignas(kLinePairBytes) Atomic<std::uint64_t> hint;      // producers: near the end of what is published; may go back
-  alignas(kLinePairBytes) Atomic<std::uint64_t> synced;    // daemon: first seq not on stable storage
-  Atomic<std::int64_t> synced_at_ns;                       //   CLOCK_MONOTONIC when it last moved; for messages
-  alignas(kLinePairBytes) Atomic<std::uint64_t> written;   // daemon: first seq not handed to the file system
-  alignas(kLinePairBytes) Atomic<std::uint64_t> retained;  // daemon: first seq that is surely still in its chunk
-  alignas(kLinePairBytes) Atomic<std::uint32_t> published_wake;  // wake words (wake.h): workers that wait for a record
-  Atomic<std::uint32_t> daemon_wake;                             //   the daemon, waiting for a record
-  alignas(kLinePairBytes) Atomic<std::uint32_t> progress_wake;   //   workers that wait for `synced` or for room
-  Atomic<std::uint64_t> room_made;                               // daemon: counts the times that it made room
-  alignas(kLinePairBytes) Atomic<std::uint64_t> sync_wanted;     // workers: highest seq end somebody waits to be synced
-  Atomic<std::uint64_t> daemon_asks;                             // any: counts calls for the daemon's attention
-  Atomic<std::uint32_t> room_wanted;                             // workers: 1 asks for chunks; the daemon clears it
-  Atomic<std::uint32_t> asked_wake;                              // wake word: the daemon, in its group commit window
-  alignas(kLinePairBytes) Atomic<std::uint64_t> asks_seen_idle;  // daemon: daemon_asks when it last ended an idle sleep
-  Atomic<std::uint64_t> asks_seen_window;                        //   the same of its group commit window
-  Atomic<std::uint64_t> sync_wanted_seen;                        //   sync_wanted when it last ended its window
-  Atomic<std::uint64_t> synced_seen;                             //   `synced` then
-  Atomic<std::uint64_t> wake_repeated;                           //   published end when it last repeated a wake
-  alignas(kLinePairBytes) Atomic<std::uint64_t> next_chunk;      // producers: where to look for a free chunk
-  alignas(kLinePairBytes) Atomic<std::uint32_t> degraded;        // daemon: errno of a disk that fails, or 0
-  Atomic<std::uint64_t> sessions;                                // daemon: sessions numbered so far
+  // Producers: near the end of what is published; may go back.
+  alignas(kLinePairBytes) Atomic<std::uint64_t> hint;
+
+  // Daemon: first seq not on stable storage, and CLOCK_MONOTONIC when it last moved, for messages.
+  alignas(kLinePairBytes) Atomic<std::uint64_t> synced;
+  Atomic<std::int64_t> synced_at_ns;
+
+  // Daemon: first seq not handed to the file system.
+  alignas(kLinePairBytes) Atomic<std::uint64_t> written;
+
+  // Daemon: first seq that may be read in place.
+  alignas(kLinePairBytes) Atomic<std::uint64_t> retained;
+
+  // Wake words (wake.h) that every append looks at: workers and the daemon, waiting for a record.
+  alignas(kLinePairBytes) Atomic<std::uint32_t> published_wake;
+  Atomic<std::uint32_t> daemon_wake;
+
+  // Wake word: workers that wait for `synced` or for room. Daemon: how often it made room.
+  alignas(kLinePairBytes) Atomic<std::uint32_t> progress_wake;
+  Atomic<std::uint64_t> room_made;
+
+  // Requests of workers to the daemon: the highest seq end that somebody waits to be synced; how
+  // often somebody wanted its attention; 1 if chunks are wanted (the daemon clears it). And the
+  // wake word of the daemon in its group commit window.
+  alignas(kLinePairBytes) Atomic<std::uint64_t> sync_wanted;
+  Atomic<std::uint64_t> daemon_asks;
+  Atomic<std::uint32_t> room_wanted;
+  Atomic<std::uint32_t> asked_wake;
+
+  // Daemon, for itself: daemon_asks when it last ended an idle sleep, and a window; sync_wanted and
+  // `synced` when it last ended a window; the published end when it last repeated a wake.
+  alignas(kLinePairBytes) Atomic<std::uint64_t> asks_seen_idle;
+  Atomic<std::uint64_t> asks_seen_window;
+  Atomic<std::uint64_t> sync_wanted_seen;
+  Atomic<std::uint64_t> synced_seen;
+  Atomic<std::uint64_t> wake_repeated;
+
+  // Producers: where to look for a free chunk.
+  alignas(kLinePairBytes) Atomic<std::uint64_t> next_chunk;
+
+  // Daemon: errno of a disk that fails, or 0; sessions numbered so far.
+  alignas(kLinePairBytes) Atomic<std::uint32_t> degraded;
+  Atomic<std::uint64_t> sessions;
 };
 
 template <class Env>
@@ -114,14 +142,19 @@ struct WorkerSlot {
   template <class T>
   using Atomic = typename Env::template Atomic<T>;
 
-  alignas(kLinePairBytes) Atomic<std::uint64_t> state;  // {incarnation : 56 | SlotState : 8}; see worker_slots.h
-  Atomic<std::uint64_t> session;                        // daemon, as all up to `command`
+  // Daemon and worker: {incarnation : 56 | SlotState : 8}, see worker_slots.h. The rest: daemon.
+  alignas(kLinePairBytes) Atomic<std::uint64_t> state;
+  Atomic<std::uint64_t> session;
   Atomic<std::uint32_t> pid;
   Atomic<std::uint32_t> uid;
   Atomic<std::int64_t> started_us;
   std::array<Atomic<std::uint64_t>, kCommandWords> command;
-  alignas(kLinePairBytes) Atomic<std::uint64_t> records;  // worker: records published, a statistic
-  alignas(kLinePairBytes / 2) std::array<Atomic<std::uint64_t>, kHazardsPerSlot> hazards;  // worker
+
+  // Worker: records published, a statistic.
+  alignas(kLinePairBytes) Atomic<std::uint64_t> records;
+
+  // Worker: what its readers look at (hazards.h).
+  alignas(kLinePairBytes / 2) std::array<Atomic<std::uint64_t>, kHazardsPerSlot> hazards;
 };
 
 // Where the parts start, all in bytes from the start of the file.
@@ -133,11 +166,13 @@ constexpr std::uint64_t kHeaderOffset = 0;
 constexpr std::uint64_t kWatermarksOffset = kPageBytes;
 constexpr std::uint64_t kSlotsOffset = 2 * kPageBytes;
 
-constexpr std::uint64_t page_up(std::uint64_t bytes) { return (bytes + kPageBytes - 1) / kPageBytes * kPageBytes; }
+constexpr std::uint64_t page_up(std::uint64_t bytes) {
+  return (bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
+}
 
 // REQUIRES: sizes within their limits (region.h), so that nothing overflows.
-constexpr Geometry geometry_of(std::uint64_t ring_slots, std::uint64_t chunk_bytes, std::uint64_t chunk_count,
-                               std::uint32_t worker_slots) {
+constexpr Geometry geometry_of(std::uint64_t ring_slots, std::uint64_t chunk_bytes,
+                               std::uint64_t chunk_count, std::uint32_t worker_slots) {
   Geometry g;
   g.slots = kSlotsOffset;
   g.owners = g.slots + page_up(std::uint64_t{worker_slots} * sizeof(WorkerSlot<Production>));
@@ -147,7 +182,8 @@ constexpr Geometry geometry_of(std::uint64_t ring_slots, std::uint64_t chunk_byt
   return g;
 }
 
-// Everything that two builds must agree on. docs/region-format.md has the same numbers, and a test compares them.
+// Everything that two builds must agree on. docs/region-format.md has the same numbers, and a test
+// compares them.
 struct LayoutField {
   const char* name;
   std::uint64_t offset;
@@ -215,10 +251,12 @@ constexpr std::uint64_t layout_hash() {
     add(field.offset);
     add(field.bytes);
   }
-  for (std::uint64_t value : {std::uint64_t{kFormat}, kPageBytes, kSlotsOffset, sizeof(ProductionSlot),
-                              std::uint64_t{kHazardsPerSlot}, std::uint64_t{kReferenceBits}, kReferenceUnit,
-                              std::uint64_t{kOwnerSlotShift}, std::uint64_t{kOwnerStateShift},
-                              std::uint64_t{kHazardCountShift}, std::uint64_t{kSlotIncarnationShift}, kEntryHeaderBytes}) {
+  for (std::uint64_t value :
+       {std::uint64_t{kFormat}, kPageBytes, kSlotsOffset, sizeof(ProductionSlot),
+        std::uint64_t{kHazardsPerSlot}, std::uint64_t{kReferenceBits}, kReferenceUnit,
+        std::uint64_t{kOwnerSlotShift}, std::uint64_t{kOwnerStateShift},
+        std::uint64_t{kHazardCountShift}, std::uint64_t{kSlotIncarnationShift},
+        kEntryHeaderBytes}) {
     add(value);
   }
   return hash;
@@ -227,15 +265,23 @@ inline constexpr std::uint64_t kLayoutHash = layout_hash();
 
 static_assert(sizeof(HeaderFields) == 128 && std::is_trivially_copyable_v<HeaderFields>);
 static_assert(sizeof(ProductionHeader) == 256 && offsetof(ProductionHeader, state) == 128);
-static_assert(offsetof(ProductionWatermarks, synced) == 128 && offsetof(ProductionWatermarks, written) == 256);
-static_assert(offsetof(ProductionWatermarks, retained) == 384 && offsetof(ProductionWatermarks, published_wake) == 512);
-static_assert(offsetof(ProductionWatermarks, progress_wake) == 640 && offsetof(ProductionWatermarks, sync_wanted) == 768);
-static_assert(offsetof(ProductionWatermarks, asks_seen_idle) == 896 && offsetof(ProductionWatermarks, next_chunk) == 1024);
-static_assert(offsetof(ProductionWatermarks, degraded) == 1152 && sizeof(ProductionWatermarks) == 1280);
+static_assert(offsetof(ProductionWatermarks, synced) == 128 &&
+              offsetof(ProductionWatermarks, written) == 256);
+static_assert(offsetof(ProductionWatermarks, retained) == 384 &&
+              offsetof(ProductionWatermarks, published_wake) == 512);
+static_assert(offsetof(ProductionWatermarks, progress_wake) == 640 &&
+              offsetof(ProductionWatermarks, sync_wanted) == 768);
+static_assert(offsetof(ProductionWatermarks, asks_seen_idle) == 896 &&
+              offsetof(ProductionWatermarks, next_chunk) == 1024);
+static_assert(offsetof(ProductionWatermarks, degraded) == 1152 &&
+              sizeof(ProductionWatermarks) == 1280);
 static_assert(offsetof(ProductionSlot, records) == 128 && offsetof(ProductionSlot, hazards) == 192);
 static_assert(sizeof(ProductionSlot) == 256 && sizeof(ProductionWatermarks) <= kPageBytes);
-static_assert(std::is_standard_layout_v<ProductionWatermarks> && std::is_standard_layout_v<ProductionSlot>);
-static_assert(std::atomic<std::uint64_t>::is_always_lock_free && sizeof(std::atomic<std::uint64_t>) == 8);
-static_assert(std::atomic<std::uint32_t>::is_always_lock_free && sizeof(std::atomic<std::uint32_t>) == 4);
+static_assert(std::is_standard_layout_v<ProductionWatermarks> &&
+              std::is_standard_layout_v<ProductionSlot>);
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&
+              sizeof(std::atomic<std::uint64_t>) == 8);
+static_assert(std::atomic<std::uint32_t>::is_always_lock_free &&
+              sizeof(std::atomic<std::uint32_t>) == 4);
 
 }  // namespace oj::shm

@@ -21,8 +21,10 @@ std::uint32_t entry_crc(std::span<const std::byte> record) noexcept {
   return crc32c(record, crc32c_u64(record.size(), 0));
 }
 
-Producer::Producer(std::shared_ptr<Region> region, SlotRef owner) : region_(std::move(region)), slot_(owner) {
-  OJ_CHECK(region_ != nullptr && region_->writable() && owner.index < region_->sizes().worker_slots);
+Producer::Producer(std::shared_ptr<Region> region, SlotRef owner)
+    : region_(std::move(region)), slot_(owner) {
+  OJ_CHECK(region_ != nullptr && region_->writable() &&
+           owner.index < region_->sizes().worker_slots);
   const RegionView view(*region_);
   ring_ = view.ring();
   pool_ = view.pool();
@@ -73,21 +75,26 @@ void Producer::abandon_after_fork() noexcept {
 Result<Producer::Attempt> Producer::try_append(std::span<const std::byte> record) noexcept {
   OJ_CHECK(region_ != nullptr && region_->base() != nullptr);
   if (record.empty() || record.size() > record_bytes_max_) {
-    return Error{Code::kInvalid, "a record must have between 1 and " + std::to_string(record_bytes_max_) +
-                                     " bytes, not " + std::to_string(record.size())};
+    return Error{Code::kInvalid, "a record must have between 1 and " +
+                                     std::to_string(record_bytes_max_) + " bytes, not " +
+                                     std::to_string(record.size())};
   }
-  if (region_->retired()) return Error{Code::kGone, "the region " + region_->path() + " is retired"};
+  if (region_->retired())
+    return Error{Code::kGone, "the region " + region_->path() + " is retired"};
   Attempt attempt;
   // Before the attempt: room that is made during it must count as new to wait_for_room().
   attempt.room_made = marks_->room_made.load(std::memory_order_acquire);  // pair: room
   const std::uint64_t entry = kEntryHeaderBytes + record.size();
-  return entry <= pool_.chunk_bytes() ? append_to_chunk(record, attempt) : append_as_run(record, attempt);
+  return entry <= pool_.chunk_bytes() ? append_to_chunk(record, attempt)
+                                      : append_as_run(record, attempt);
 }
 
-Result<Producer::Attempt> Producer::append_to_chunk(std::span<const std::byte> record, Attempt attempt) noexcept {
+Result<Producer::Attempt> Producer::append_to_chunk(std::span<const std::byte> record,
+                                                    Attempt attempt) noexcept {
   const std::uint64_t entry = kEntryHeaderBytes + record.size();
   if (chunk_ == kNoChunk || chunk_used_ + entry > pool_.chunk_bytes()) {
-    // Sealed before the next one is claimed: if there is none, the daemon must be able to free what everybody holds.
+    // Sealed before the next one is claimed: if there is none, the daemon must be able to free what
+    // everybody holds.
     seal();
     const std::optional<std::uint64_t> chunk = pool_.claim(owned_);
     if (!chunk) {
@@ -104,10 +111,12 @@ Result<Producer::Attempt> Producer::append_to_chunk(std::span<const std::byte> r
   return done;
 }
 
-Result<Producer::Attempt> Producer::append_as_run(std::span<const std::byte> record, Attempt attempt) noexcept {
+Result<Producer::Attempt> Producer::append_as_run(std::span<const std::byte> record,
+                                                  Attempt attempt) noexcept {
   const std::uint64_t n = chunks_for(record.size(), pool_.chunk_bytes());
   std::optional<std::uint64_t> first = pool_.claim_run(owned_, n);
-  if (!first && chunk_ != kNoChunk) {  // in a small pool our own open chunk may be what is in the way
+  if (!first &&
+      chunk_ != kNoChunk) {  // in a small pool our own open chunk may be what is in the way
     seal();
     first = pool_.claim_run(owned_, n);
   }
@@ -137,14 +146,12 @@ Result<Producer::Attempt> Producer::publish(std::uint64_t offset, Attempt attemp
       wake_sleepers<Production>(marks_->published_wake);
       wake_sleepers<Production>(marks_->daemon_wake);
       return attempt;
-    case PublishEnd::kFull:
-      attempt.full = Full::kRing;
-      return attempt;
-    case PublishEnd::kCorrupt:
-      break;
+    case PublishEnd::kFull: attempt.full = Full::kRing; return attempt;
+    case PublishEnd::kCorrupt: break;
   }
   return Error{Code::kCorrupt, "the order ring of " + region_->path() +
-                                   " holds a word that cannot be there, near record " + std::to_string(cursor_.local)};
+                                   " holds a word that cannot be there, near record " +
+                                   std::to_string(cursor_.local)};
 }
 
 }  // namespace oj::shm

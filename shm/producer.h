@@ -1,23 +1,25 @@
 // Publish records: build in an own chunk, then one CAS on the order ring.
 //
-// The steps are in chunk_pool.h (where the bytes go) and order_ring.h (what makes them a record); this puts them in
-// order and wakes who waits.
+// The steps are in chunk_pool.h (where the bytes go) and order_ring.h (what makes them a record);
+// this puts them in order and wakes who waits.
 //
 // Roles
 //   producer   this: claims chunks, fills them, publishes, seals; wakes readers and the daemon
 //   daemon     makes room, and counts it in `room_made`
 //
 // Invariants
-//   P1  A ticket names only bytes that were written before its CAS and that nobody writes again in this life of the
-//       chunk.
-//   P2  A full chunk is sealed before the next is claimed, so that a pool in which everybody waits can be freed.
+//   P1  A ticket names only bytes that were written before its CAS and that nobody writes again in
+//       this life of the chunk.
+//   P2  A full chunk is sealed before the next is claimed, so that a pool in which everybody waits
+//       can be freed.
 //
 // Pairs
 //   room    room_made  load acquire, before the attempt  ->  daemon  seq_cst   see watermarks.h
 //   sleep   publish seq_cst  ->  wake words seq_cst                            see wake.h
 //
 // Progress   try_append is lock-free and calls the kernel only to wake a sleeper.
-// Crash      before the CAS: nothing is visible. After it: the record is, and the chunk is sealed by the reaper.
+// Crash      before the CAS: nothing is visible. After it: the record is, and the chunk is sealed
+//            by the reaper.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -49,13 +51,14 @@ class Producer {
   ~Producer();  // seals
 
   struct Attempt {
-    Full full = Full::kNo;        // kNo: published at `seq`; else nothing was changed and wait_for_room() is next
+    Full full =
+        Full::kNo;  // kNo: published at `seq`; else nothing was changed and wait_for_room() is next
     std::uint64_t seq = 0;
     std::uint64_t room_made = 0;  // for wait_for_room(): what counts as new room
   };
-  // Publishes `record` (opaque bytes, at least one; 8-aligned length not needed). Never waits, allocates nothing.
-  // kInvalid: empty, or longer than sizes().record_bytes_max(), names both. kGone: the region is retired. kCorrupt: the
-  // ring holds a word that cannot be.
+  // Publishes `record` (opaque bytes, at least one; 8-aligned length not needed). Never waits,
+  // allocates nothing. kInvalid: empty, or longer than sizes().record_bytes_max(), names both.
+  // kGone: the region is retired. kCorrupt: the ring holds a word that cannot be.
   Result<Attempt> try_append(std::span<const std::byte> record) noexcept;
   // Gives the open chunk up, for instance before a long pause: what it holds stays readable.
   void seal() noexcept;

@@ -8,8 +8,10 @@
 
 namespace oj::shm {
 
-Reader::Reader(std::shared_ptr<Region> region, SlotRef slot, std::uint32_t hazard_index) : Reader(std::move(region)) {
-  OJ_CHECK(region_->writable() && slot.index < region_->sizes().worker_slots && hazard_index < kHazardsPerSlot);
+Reader::Reader(std::shared_ptr<Region> region, SlotRef slot, std::uint32_t hazard_index)
+    : Reader(std::move(region)) {
+  OJ_CHECK(region_->writable() && slot.index < region_->sizes().worker_slots &&
+           hazard_index < kHazardsPerSlot);
   slot_ = slot;
   hazard_index_ = hazard_index;
 }
@@ -63,12 +65,9 @@ Reader::Answer Reader::read(std::uint64_t seq) noexcept {
   const std::uint64_t ticket = ring_.load(seq);
   switch (ring_.lap(ticket, seq)) {
     case Lap::kPrevious:
-    case Lap::kOlder:
-      return {Found::kNotPublished, {}, ""};
-    case Lap::kNewer:
-      return {Found::kOnDisk, {}, ""};
-    case Lap::kThis:
-      break;
+    case Lap::kOlder: return {Found::kNotPublished, {}, ""};
+    case Lap::kNewer: return {Found::kOnDisk, {}, ""};
+    case Lap::kThis: break;
   }
   const EntryPlace place = entry_place(pool_, ticket);
   if (place.bad != nullptr) return {Found::kBad, {}, place.bad};
@@ -87,7 +86,8 @@ Reader::Answer Reader::read_pinned(std::uint64_t seq, const EntryPlace& place) n
     unpin();
     return {Found::kOnDisk, {}, ""};
   }
-  const std::uint64_t header = pool_.load_word(place.offset);  // once: what is checked is what is used
+  const std::uint64_t header =
+      pool_.load_word(place.offset);  // once: what is checked is what is used
   const std::uint64_t length = header & 0xffffffff;
   const std::uint64_t n = entry_chunks(pool_, place, length, record_bytes_max_);
   if (n == 0) return {Found::kBad, {}, "its length does not fit where it lies"};
@@ -96,12 +96,14 @@ Reader::Answer Reader::read_pinned(std::uint64_t seq, const EntryPlace& place) n
     return {Found::kOnDisk, {}, ""};
   }
   const std::span<const std::byte> bytes(pool_bytes_ + place.offset + kEntryHeaderBytes, length);
-  if (entry_crc(bytes) != header >> 32) return {Found::kBad, {}, "its checksum does not fit its bytes"};
+  if (entry_crc(bytes) != header >> 32)
+    return {Found::kBad, {}, "its checksum does not fit its bytes"};
   return {Found::kRecord, bytes, ""};
 }
 
 Reader::Answer Reader::read_copied(std::uint64_t seq, const EntryPlace& place) noexcept {
-  const auto answer = [&](Found found, std::span<const std::byte> bytes, const char* why) -> Answer {
+  const auto answer = [&](Found found, std::span<const std::byte> bytes,
+                          const char* why) -> Answer {
     // The copy is of this record only if its chunk had no new life before the copy ended.
     if (hazards_.retained() > seq) return {Found::kOnDisk, {}, ""};
     return {found, bytes, why};
@@ -111,11 +113,13 @@ Reader::Answer Reader::read_copied(std::uint64_t seq, const EntryPlace& place) n
   if (entry_chunks(pool_, place, length, record_bytes_max_) == 0) {
     return answer(Found::kBad, {}, "its length does not fit where it lies");
   }
-  const std::size_t whole_words = (length + sizeof(std::uint64_t) - 1) / sizeof(std::uint64_t) * sizeof(std::uint64_t);
+  const std::size_t whole_words =
+      (length + sizeof(std::uint64_t) - 1) / sizeof(std::uint64_t) * sizeof(std::uint64_t);
   if (copy_.size() < whole_words) copy_.resize(whole_words);
   pool_.copy_words(place.offset + kEntryHeaderBytes, length, copy_.data());
   const std::span<const std::byte> bytes(copy_.data(), length);
-  if (entry_crc(bytes) != header >> 32) return answer(Found::kBad, {}, "its checksum does not fit its bytes");
+  if (entry_crc(bytes) != header >> 32)
+    return answer(Found::kBad, {}, "its checksum does not fit its bytes");
   return answer(Found::kRecord, bytes, "");
 }
 

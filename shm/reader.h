@@ -1,15 +1,18 @@
 // Read records in order, in place.
 //
-// The steps are in order_ring.h (is it published, and where does it lie) and hazards.h (may I look there).
+// The steps are in order_ring.h (is it published, and where does it lie) and hazards.h (may I look
+// there).
 //
 // Roles
 //   reader    a worker, with a hazard word of its own: reads in place
-//   monitor   has no slot, perhaps a read-only mapping: copies, then checks that the copy was in time
+//   monitor   has no slot, perhaps a read-only mapping: copies, then checks that the copy was in
+//             time
 //
 // Invariants
-//   R1  Nothing of a chunk is looked at before a pin on it is confirmed (a monitor: nothing of the copy is believed
-//       before `retained` was loaded after it).
-//   R2  Length and checksum are checked on every read; every index and offset is checked before it is used.
+//   R1  Nothing of a chunk is looked at before a pin on it is confirmed (a monitor: nothing of the
+//       copy is believed before `retained` was loaded after it).
+//   R2  Length and checksum are checked on every read; every index and offset is checked before it
+//       is used.
 //
 // Pairs
 //   ticket    slot  acquire   ->  publish  seq_cst
@@ -37,8 +40,9 @@
 
 namespace oj::shm {
 
-// Role: reader. One thread at a time. With a slot: pins chunks through hazard word `hazard_index` (0..7) of that slot and
-// reads in place. Without (a monitor; the region may be mapped read-only): copies, then checks that the copy was in time.
+// Role: reader. One thread at a time. With a slot: pins chunks through hazard word `hazard_index`
+// (0..7) of that slot and reads in place. Without (a monitor; the region may be mapped read-only):
+// copies, then checks that the copy was in time.
 class Reader {
  public:
   Reader(std::shared_ptr<Region> region, SlotRef slot, std::uint32_t hazard_index);
@@ -51,14 +55,15 @@ class Reader {
     kRecord,        // `bytes` is the record, CRC checked; valid until the next call
     kNotPublished,  // yet
     kOnDisk,        // no longer in the region: read the segments (it is synced)
-    kBad,           // published, but its bytes fail their checks: the tombstone that it will be on disk
+    kBad,  // published, but its bytes fail their checks: the tombstone that it will be on disk
   };
   struct Answer {
     Found found = Found::kNotPublished;
     std::span<const std::byte> bytes;
     const char* why = "";  // of kBad
   };
-  // Wait-free. Every word from the region is checked before use; nothing that others write can make this crash.
+  // Wait-free. Every word from the region is checked before use; nothing that others write can make
+  // this crash.
   Answer read(std::uint64_t seq) noexcept;
   void unpin() noexcept;  // gives the pinned chunk back at once
   void abandon_after_fork() noexcept;

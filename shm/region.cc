@@ -27,12 +27,14 @@ namespace {
 
 namespace bip = boost::interprocess;
 
-// Lets Boost map a descriptor that we opened ourselves: its file_mapping opens by name, follows links, and leaves the
-// descriptor open across exec.
+// Lets Boost map a descriptor that we opened ourselves: its file_mapping opens by name, follows
+// links, and leaves the descriptor open across exec.
 class OpenFile {
  public:
   OpenFile(int fd, bip::mode_t mode) : fd_(fd), mode_(mode) {}
-  bip::mapping_handle_t get_mapping_handle() const { return bip::ipcdetail::mapping_handle_from_file_handle(fd_); }
+  bip::mapping_handle_t get_mapping_handle() const {
+    return bip::ipcdetail::mapping_handle_from_file_handle(fd_);
+  }
   bip::mode_t get_mode() const { return mode_; }
 
  private:
@@ -41,8 +43,9 @@ class OpenFile {
 };
 
 Error no_room(const std::string& path, std::uint64_t needed, std::uint64_t available) {
-  return {Code::kBusy, "not enough memory for the region " + path + ": " + std::to_string(needed) + " bytes needed, " +
-                           std::to_string(available) + " available",
+  return {Code::kBusy,
+          "not enough memory for the region " + path + ": " + std::to_string(needed) +
+              " bytes needed, " + std::to_string(available) + " available",
           ENOSPC};
 }
 
@@ -99,11 +102,13 @@ HeaderFields header_for(const CreateOptions& options) {
 }
 
 // The order of the checks is the order of what can be believed.
-Result<void> check_header(const std::string& path, const HeaderFields& h, std::uint32_t state, std::uint64_t file_bytes,
-                          const Identity* expected) {
-  if (h.magic != kMagic) return differs(Code::kIncompatible, path, "magic", hex(h.magic), hex(kMagic));
+Result<void> check_header(const std::string& path, const HeaderFields& h, std::uint32_t state,
+                          std::uint64_t file_bytes, const Identity* expected) {
+  if (h.magic != kMagic)
+    return differs(Code::kIncompatible, path, "magic", hex(h.magic), hex(kMagic));
   if (h.format != kFormat) {
-    return differs(Code::kIncompatible, path, "format", std::to_string(h.format), std::to_string(kFormat));
+    return differs(Code::kIncompatible, path, "format", std::to_string(h.format),
+                   std::to_string(kFormat));
   }
   if (h.layout_hash != kLayoutHash) {
     return differs(Code::kIncompatible, path, "layout", hex(h.layout_hash), hex(kLayoutHash));
@@ -119,7 +124,8 @@ Result<void> check_header(const std::string& path, const HeaderFields& h, std::u
       return differs(Code::kGone, path, "journal id", hex(h.journal_id), hex(want.journal_id));
     }
     if (expected->generation != 0 && h.generation != expected->generation) {
-      return differs(Code::kGone, path, "generation", std::to_string(h.generation), std::to_string(expected->generation));
+      return differs(Code::kGone, path, "generation", std::to_string(h.generation),
+                     std::to_string(expected->generation));
     }
   }
   const Sizes sizes{h.ring_slots, h.chunk_bytes, h.chunk_count, h.worker_slots};
@@ -132,7 +138,8 @@ Result<void> check_header(const std::string& path, const HeaderFields& h, std::u
                    std::to_string(sizes.region_bytes()));
   }
   if (state == static_cast<std::uint32_t>(RegionState::kRetired)) {
-    return Error{Code::kGone, "the region " + path + " has state 2 (RETIRED), expected 1 (RUNNING)"};
+    return Error{Code::kGone,
+                 "the region " + path + " has state 2 (RETIRED), expected 1 (RUNNING)"};
   }
   if (state != static_cast<std::uint32_t>(RegionState::kRunning)) {
     return differs(Code::kCorrupt, path, "state", std::to_string(state), "1 (RUNNING)");
@@ -140,21 +147,27 @@ Result<void> check_header(const std::string& path, const HeaderFields& h, std::u
   return {};
 }
 
-// Everything that is not zero in a new region. Nobody else has the file yet, so all of it is relaxed: init.
+// Everything that is not zero in a new region. Nobody else has the file yet, so all of it is
+// relaxed: init.
 void fill(const Region& region, const HeaderFields& fields) {
   const RegionView view(region);
   view.header().fields = fields;
   ProductionWatermarks& marks = view.marks();
-  for (auto* mark : {&marks.hint, &marks.synced, &marks.written, &marks.retained, &marks.synced_seen}) {
+  for (auto* mark :
+       {&marks.hint, &marks.synced, &marks.written, &marks.retained, &marks.synced_seen}) {
     mark->store(fields.first_seq, std::memory_order_relaxed);  // init
   }
   for (std::uint32_t i = 0; i < fields.worker_slots; ++i) {
-    view.slot(i).state.store(std::uint64_t{1} << kSlotIncarnationShift, std::memory_order_relaxed);  // init: FREE, life 1
+    view.slot(i).state.store(std::uint64_t{1} << kSlotIncarnationShift,
+                             std::memory_order_relaxed);  // init: FREE, life 1
   }
-  // Each slot looks as if its record of the lap before first_seq had been there. For a new journal that is all zeros.
+  // Each slot looks as if its record of the lap before first_seq had been there. For a new journal
+  // that is all zeros.
   const OrderRing<Production> ring = view.ring();
   auto* slots = reinterpret_cast<ProductionWord*>(
-      region.base() + geometry_of(fields.ring_slots, fields.chunk_bytes, fields.chunk_count, fields.worker_slots).ring);
+      region.base() +
+      geometry_of(fields.ring_slots, fields.chunk_bytes, fields.chunk_count, fields.worker_slots)
+          .ring);
   if (fields.first_seq != 0) {
     for (std::uint64_t i = 0; i < ring.count(); ++i) {
       const std::uint64_t seq = fields.first_seq + i;
@@ -162,13 +175,14 @@ void fill(const Region& region, const HeaderFields& fields) {
                                             std::memory_order_relaxed);  // init
     }
   }
-  view.header().state.store(static_cast<std::uint32_t>(RegionState::kRunning), std::memory_order_release);  // init
+  view.header().state.store(static_cast<std::uint32_t>(RegionState::kRunning),
+                            std::memory_order_release);  // init
 }
 
 }  // namespace
 
-// Holds Boost's mapping where it can also be forgotten: in a fork child it does not exist, and unmapping its addresses
-// could hit something else.
+// Holds Boost's mapping where it can also be forgotten: in a fork child it does not exist, and
+// unmapping its addresses could hit something else.
 struct Region::Mapping {
   Mapping(int fd, bip::mode_t mode) { new (bytes) bip::mapped_region(OpenFile(fd, mode), mode); }
   ~Mapping() {
@@ -176,7 +190,9 @@ struct Region::Mapping {
   }
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
-  bip::mapped_region& region() { return *std::launder(reinterpret_cast<bip::mapped_region*>(bytes)); }
+  bip::mapped_region& region() {
+    return *std::launder(reinterpret_cast<bip::mapped_region*>(bytes));
+  }
 
   alignas(bip::mapped_region) std::byte bytes[sizeof(bip::mapped_region)];
   bool forgotten = false;
@@ -196,8 +212,10 @@ Result<void> Region::map(Access access) {
   } catch (const bip::interprocess_exception& e) {
     return io_error("cannot map the region " + path_, e.get_native_error());
   }
-  if (mapping_->region().get_size() != sizes_.region_bytes()) {  // grown or cut since it was checked
-    return Error{Code::kCorrupt, "the region " + path_ + " has " + std::to_string(mapping_->region().get_size()) +
+  if (mapping_->region().get_size() !=
+      sizes_.region_bytes()) {  // grown or cut since it was checked
+    return Error{Code::kCorrupt, "the region " + path_ + " has " +
+                                     std::to_string(mapping_->region().get_size()) +
                                      " bytes, expected " + std::to_string(sizes_.region_bytes())};
   }
   base_ = static_cast<std::byte*>(mapping_->region().get_address());
@@ -208,12 +226,15 @@ Result<void> Region::map(Access access) {
   return {};
 }
 
-Result<std::shared_ptr<Region>> Region::create(const std::string& path, const CreateOptions& options) {
+Result<std::shared_ptr<Region>> Region::create(const std::string& path,
+                                               const CreateOptions& options) {
   if (auto ok = check_sizes(options.sizes); !ok) return ok.error();
   const std::uint64_t bytes = options.sizes.region_bytes();
-  // One fixed name: what a killed daemon left there is replaced, not collected. REQUIRES: one creator at a time.
+  // One fixed name: what a killed daemon left there is replaced, not collected. REQUIRES: one
+  // creator at a time.
   const std::string temporary = path + ".new";
-  if (unlink(temporary.c_str()) != 0 && errno != ENOENT) return io_error("cannot remove " + temporary, errno);
+  if (unlink(temporary.c_str()) != 0 && errno != ENOENT)
+    return io_error("cannot remove " + temporary, errno);
   Fd fd(open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return io_error("cannot create the region " + temporary, errno);
   const auto give_up = [&temporary](Error error) {
@@ -225,12 +246,16 @@ Result<std::shared_ptr<Region>> Region::create(const std::string& path, const Cr
   // All pages now, charged to us: a write to a hole in a full tmpfs is SIGBUS, for whoever writes.
   if (const int error = posix_fallocate(fd.get(), 0, static_cast<off_t>(bytes)); error != 0) {
     if (error == ENOSPC) return give_up(no_room(path, bytes, available_bytes(fd.get())));
-    return give_up(io_error("cannot allocate " + std::to_string(bytes) + " bytes for the region " + path, error));
+    return give_up(io_error(
+        "cannot allocate " + std::to_string(bytes) + " bytes for the region " + path, error));
   }
-  if (options.group != static_cast<gid_t>(-1) && fchown(fd.get(), static_cast<uid_t>(-1), options.group) != 0) {
-    return give_up(io_error("cannot give the region " + path + " to group " + std::to_string(options.group), errno));
+  if (options.group != static_cast<gid_t>(-1) &&
+      fchown(fd.get(), static_cast<uid_t>(-1), options.group) != 0) {
+    return give_up(io_error(
+        "cannot give the region " + path + " to group " + std::to_string(options.group), errno));
   }
-  if (fchmod(fd.get(), options.mode) != 0) return give_up(io_error("cannot set the mode of the region " + path, errno));
+  if (fchmod(fd.get(), options.mode) != 0)
+    return give_up(io_error("cannot set the mode of the region " + path, errno));
 
   std::shared_ptr<Region> region(new Region);
   region->path_ = path;
@@ -246,8 +271,10 @@ Result<std::shared_ptr<Region>> Region::create(const std::string& path, const Cr
   return region;
 }
 
-Result<std::shared_ptr<Region>> Region::attach(const std::string& path, Access access, const Identity* expected) {
-  Fd fd(open(path.c_str(), (access == Access::kReadWrite ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+Result<std::shared_ptr<Region>> Region::attach(const std::string& path, Access access,
+                                               const Identity* expected) {
+  Fd fd(open(path.c_str(), (access == Access::kReadWrite ? O_RDWR : O_RDONLY) | O_NOFOLLOW |
+                               O_CLOEXEC | O_NONBLOCK));
   if (!fd) {
     Error error = io_error("cannot open the region " + path, errno);
     if (error.os_error == ENOENT) error.code = Code::kGone;
@@ -255,17 +282,20 @@ Result<std::shared_ptr<Region>> Region::attach(const std::string& path, Access a
   }
   struct stat file {};
   if (fstat(fd.get(), &file) != 0) return io_error("cannot stat the region " + path, errno);
-  if (!S_ISREG(file.st_mode)) return Error{Code::kIncompatible, "the region " + path + " is not a regular file"};
+  if (!S_ISREG(file.st_mode))
+    return Error{Code::kIncompatible, "the region " + path + " is not a regular file"};
   const auto file_bytes = static_cast<std::uint64_t>(file.st_size);
   if (file_bytes < kSlotsOffset) {
     return differs(Code::kIncompatible, path, "bytes", std::to_string(file_bytes),
                    "at least " + std::to_string(kSlotsOffset));
   }
-  // Read, not mapped: what is checked is what is used, and a file that shrinks meanwhile is an error, not a signal.
+  // Read, not mapped: what is checked is what is used, and a file that shrinks meanwhile is an
+  // error, not a signal.
   HeaderFields fields{};
   std::uint32_t state = 0;
   if (pread(fd.get(), &fields, sizeof fields, 0) != static_cast<ssize_t>(sizeof fields) ||
-      pread(fd.get(), &state, sizeof state, offsetof(ProductionHeader, state)) != static_cast<ssize_t>(sizeof state)) {
+      pread(fd.get(), &state, sizeof state, offsetof(ProductionHeader, state)) !=
+          static_cast<ssize_t>(sizeof state)) {
     return io_error("cannot read the header of the region " + path, errno);
   }
   if (auto ok = check_header(path, fields, state, file_bytes, expected); !ok) return ok.error();
@@ -312,7 +342,8 @@ Result<Id> this_boot_id() {
     if (*c >= '0' && *c <= '9') value = *c - '0';
     if (*c >= 'a' && *c <= 'f') value = *c - 'a' + 10;
     if (value < 0) continue;  // the dashes
-    id[digits / 2] = static_cast<std::byte>(std::to_integer<unsigned>(id[digits / 2]) << 4 | static_cast<unsigned>(value));
+    id[digits / 2] = static_cast<std::byte>(std::to_integer<unsigned>(id[digits / 2]) << 4 |
+                                            static_cast<unsigned>(value));
     ++digits;
   }
   if (digits != 32) return Error{Code::kIo, std::string(path) + " holds no boot id: " + text};

@@ -14,11 +14,13 @@ namespace oj::shm {
 namespace {
 
 constexpr std::int64_t kMonitorLookMs = 50;
-constexpr std::int64_t kRoomAskMs = 100;  // what frees a chunk may be a reader's unpin, of which nobody is told: ask again
+constexpr std::int64_t kRoomAskMs =
+    100;  // what frees a chunk may be a reader's unpin, of which nobody is told: ask again
 constexpr std::int64_t kRoomGuessMs = 20;
 
 // Record `seq` is published, or was. For a look after arming.
-bool is_published(const OrderRing<Production>& ring, const ProductionWatermarks& marks, std::uint64_t seq) noexcept {
+bool is_published(const OrderRing<Production>& ring, const ProductionWatermarks& marks,
+                  std::uint64_t seq) noexcept {
   if (marks.synced.load(std::memory_order_seq_cst) > seq) return true;  // pair: sleep
   const Lap lap = ring.lap(ring.load_before_sleep(seq), seq);
   return lap == Lap::kThis || lap == Lap::kNewer;
@@ -52,14 +54,17 @@ void wake_all(Production::Atomic<std::uint32_t>& word) noexcept {
 
 void raise(Production::Atomic<std::uint64_t>& mark, std::uint64_t seq) noexcept {
   std::uint64_t now = mark.load(std::memory_order_relaxed);  // hint: the CAS decides
-  while (now < seq && !mark.compare_exchange_weak(now, seq, std::memory_order_seq_cst,  // pair: sleep, synced
-                                                  std::memory_order_relaxed)) {        // hint: tried again
+  while (now < seq &&
+         !mark.compare_exchange_weak(now, seq, std::memory_order_seq_cst,  // pair: sleep, synced
+                                     std::memory_order_relaxed)) {         // hint: tried again
   }
 }
 
 }  // namespace
 
-std::uint64_t published_end(const Region& region) noexcept { return RegionView(region).ring().published_end(); }
+std::uint64_t published_end(const Region& region) noexcept {
+  return RegionView(region).ring().published_end();
+}
 
 std::uint64_t written(const Region& region) noexcept {
   return RegionView(region).marks().written.load(std::memory_order_acquire);  // pair: synced
@@ -69,7 +74,9 @@ std::uint64_t synced(const Region& region) noexcept {
   return RegionView(region).marks().synced.load(std::memory_order_acquire);  // pair: synced
 }
 
-std::uint64_t retained(const Region& region) noexcept { return RegionView(region).hazards().retained(); }
+std::uint64_t retained(const Region& region) noexcept {
+  return RegionView(region).hazards().retained();
+}
 
 Waited wait_published(const std::shared_ptr<Region>& region, const SlotRef* slot, std::uint64_t seq,
                       Deadline deadline) noexcept {
@@ -80,11 +87,10 @@ Waited wait_published(const std::shared_ptr<Region>& region, const SlotRef* slot
   if (done()) return Waited::kReached;
   if (region->retired()) return Waited::kLook;
   if (slot != nullptr && region->writable()) {
-    return sleep_slice(
-        marks.published_wake, [&] { return done() || region->retired(); }, deadline, kSleepMsMax * kNsPerMs) ==
-                   Waited::kDeadline
-               ? Waited::kDeadline
-               : done() ? Waited::kReached : Waited::kLook;
+    const auto look = [&] { return done() || region->retired(); };
+    const Waited waited = sleep_slice(marks.published_wake, look, deadline, kSleepMsMax * kNsPerMs);
+    if (done()) return Waited::kReached;
+    return waited == Waited::kReached ? Waited::kLook : waited;
   }
   // Without arming: woken if somebody else's wake comes by, else every kMonitorLookMs.
   const Deadline slice = Deadline::in_ms(kSleepMsMax);
@@ -93,29 +99,36 @@ Waited wait_published(const std::shared_ptr<Region>& region, const SlotRef* slot
     if (slice.passed() || region->retired()) return Waited::kLook;
     const std::uint32_t now = marks.published_wake.load(std::memory_order_seq_cst);  // pair: sleep
     if (done()) break;
-    Production::futex_wait(marks.published_wake, now, std::min(deadline.left_ns(), kMonitorLookMs * kNsPerMs));
+    Production::futex_wait(marks.published_wake, now,
+                           std::min(deadline.left_ns(), kMonitorLookMs * kNsPerMs));
   }
   return Waited::kReached;
 }
 
-Waited wait_synced(const std::shared_ptr<Region>& region, std::uint64_t seq_end, Deadline deadline) noexcept {
+Waited wait_synced(const std::shared_ptr<Region>& region, std::uint64_t seq_end,
+                   Deadline deadline) noexcept {
   ProductionWatermarks& marks = RegionView(*region).marks();
-  const auto done = [&] { return marks.synced.load(std::memory_order_seq_cst) >= seq_end; };  // pair: sleep
+  const auto done = [&] {
+    return marks.synced.load(std::memory_order_seq_cst) >= seq_end;  // pair: sleep
+  };
   const auto look = [&] { return region->retired() || degraded(*region) != 0; };
   if (done()) return Waited::kReached;
   if (deadline.passed()) return Waited::kDeadline;
   raise(marks.sync_wanted, seq_end);
   wake_sleepers<Production>(marks.asked_wake);
   wake_sleepers<Production>(marks.daemon_wake);  // whoever published it may have died before
-  const Waited waited =
-      sleep_slice(marks.progress_wake, [&] { return done() || look(); }, deadline, kSleepMsMax * kNsPerMs);
+  const Waited waited = sleep_slice(
+      marks.progress_wake, [&] { return done() || look(); }, deadline, kSleepMsMax * kNsPerMs);
   if (done()) return Waited::kReached;
   return waited == Waited::kReached ? Waited::kLook : waited;
 }
 
-Waited wait_for_room(const std::shared_ptr<Region>& region, std::uint64_t room_made, Deadline deadline) noexcept {
+Waited wait_for_room(const std::shared_ptr<Region>& region, std::uint64_t room_made,
+                     Deadline deadline) noexcept {
   ProductionWatermarks& marks = RegionView(*region).marks();
-  const auto done = [&] { return marks.room_made.load(std::memory_order_seq_cst) != room_made; };  // pair: sleep
+  const auto done = [&] {
+    return marks.room_made.load(std::memory_order_seq_cst) != room_made;  // pair: sleep
+  };
   const Deadline longest = Deadline::in_ms(kSleepMsMax);
   for (;;) {
     if (done()) return Waited::kReached;
@@ -123,7 +136,8 @@ Waited wait_for_room(const std::shared_ptr<Region>& region, std::uint64_t room_m
     marks.room_wanted.store(1, std::memory_order_seq_cst);  // pair: sleep
     ask_daemon(marks);
     const Waited waited = sleep_slice(
-        marks.progress_wake, [&] { return done() || region->retired(); }, deadline, kRoomAskMs * kNsPerMs);
+        marks.progress_wake, [&] { return done() || region->retired(); }, deadline,
+        kRoomAskMs * kNsPerMs);
     if (done()) return Waited::kReached;
     if (waited == Waited::kDeadline) return waited;
     if (longest.passed()) return Waited::kLook;
@@ -131,7 +145,8 @@ Waited wait_for_room(const std::shared_ptr<Region>& region, std::uint64_t room_m
 }
 
 Waited wait_for_room(const std::shared_ptr<Region>& region, Deadline deadline) noexcept {
-  const std::uint64_t now = RegionView(*region).marks().room_made.load(std::memory_order_acquire);  // pair: room
+  const std::uint64_t now =
+      RegionView(*region).marks().room_made.load(std::memory_order_acquire);  // pair: room
   const Deadline guess = Deadline::in_ms(kRoomGuessMs);
   const bool soon = deadline.at_ns < guess.at_ns;
   const Waited waited = wait_for_room(region, now, soon ? deadline : guess);
@@ -147,10 +162,11 @@ std::string describe_full(const Region& region) {
   if (waiting >= ring.count()) {
     const std::int64_t since = view.marks().synced_at_ns.load(std::memory_order_relaxed);  // stat
     char seconds[32];
-    std::snprintf(seconds, sizeof seconds, "%.1f", static_cast<double>(monotonic_ns() - since) / 1e9);
-    return "the order ring is full: " + std::to_string(waiting) + " of " + std::to_string(ring.count()) +
-           " records not yet on disk, synced stands at " + std::to_string(on_disk) +
-           (since > 0 ? std::string(" for ") + seconds + " s" : "");
+    std::snprintf(seconds, sizeof seconds, "%.1f",
+                  static_cast<double>(monotonic_ns() - since) / 1e9);
+    return "the order ring is full: " + std::to_string(waiting) + " of " +
+           std::to_string(ring.count()) + " records not yet on disk, synced stands at " +
+           std::to_string(on_disk) + (since > 0 ? std::string(" for ") + seconds + " s" : "");
   }
   const ChunkPool<Production> pool = view.pool();
   std::map<std::uint32_t, std::uint64_t> held;  // chunks by worker slot
@@ -161,21 +177,24 @@ std::string describe_full(const Region& region) {
     if (chunk_state(word) == ChunkState::kSealed) ++sealed;
     if (chunk_state(word) == ChunkState::kOwned) ++held[owner_slot(word)];
   }
-  std::string text = std::string("the chunk pool is ") + (empty == 0 ? "full" : "too full") + ": of " +
-                     std::to_string(pool.count()) + " chunks of " + std::to_string(pool.chunk_bytes()) + " bytes " +
-                     std::to_string(empty) + " are free, " + std::to_string(sealed) +
+  std::string text = std::string("the chunk pool is ") + (empty == 0 ? "full" : "too full") +
+                     ": of " + std::to_string(pool.count()) + " chunks of " +
+                     std::to_string(pool.chunk_bytes()) + " bytes " + std::to_string(empty) +
+                     " are free, " + std::to_string(sealed) +
                      " wait for the disk or for a reader, and workers hold " +
                      std::to_string(pool.count() - empty - sealed);
   std::vector<std::pair<std::uint64_t, std::uint32_t>> most;
   for (const auto& [slot, count] : held) most.emplace_back(count, slot);
   std::sort(most.rbegin(), most.rend());
-  const SlotTable slots(std::const_pointer_cast<Region>(std::shared_ptr<const Region>(&region, [](const Region*) {})));
+  const SlotTable slots(std::const_pointer_cast<Region>(
+      std::shared_ptr<const Region>(&region, [](const Region*) {})));
   for (std::size_t i = 0; i < most.size() && i < 4; ++i) {
     const auto& [count, slot] = most[i];
     text += (i == 0 ? ": " : ", ") + std::string("slot ") + std::to_string(slot);
     if (slot < slots.size()) {
       const SlotIdentity who = slots.snapshot(slot).identity;
-      text += " (pid " + std::to_string(who.pid) + (who.command.empty() ? "" : ", " + who.command) + ")";
+      text += " (pid " + std::to_string(who.pid) + (who.command.empty() ? "" : ", " + who.command) +
+              ")";
     }
     text += " holds " + std::to_string(count);
   }
@@ -193,7 +212,8 @@ Waited daemon_wait_published(const std::shared_ptr<Region>& region, std::uint64_
     asks = marks.daemon_asks.load(std::memory_order_seq_cst);  // pair: sleep
     return asks != answered || is_published(ring, marks, seq);
   };
-  const Waited waited = sleep_slice(marks.daemon_wake, done, Deadline::in_ns(timeout_ns), timeout_ns);
+  const Waited waited =
+      sleep_slice(marks.daemon_wake, done, Deadline::in_ns(timeout_ns), timeout_ns);
   marks.asks_seen_idle.store(asks, std::memory_order_relaxed);  // own
   return waited == Waited::kReached ? waited : Waited::kDeadline;
 }
@@ -202,18 +222,20 @@ Waited daemon_wait_asked(const std::shared_ptr<Region>& region, std::int64_t tim
   const RegionView view(*region);
   ProductionWatermarks& marks = view.marks();
   const OrderRing<Production> ring = view.ring();
-  const std::uint64_t answered = marks.asks_seen_window.load(std::memory_order_relaxed);      // own
-  const std::uint64_t wanted_before = marks.sync_wanted_seen.load(std::memory_order_relaxed);  // own
-  const std::uint64_t now = marks.synced.load(std::memory_order_relaxed);                     // own
-  const bool moved = now > marks.synced_seen.load(std::memory_order_relaxed);                 // own
+  const std::uint64_t answered = marks.asks_seen_window.load(std::memory_order_relaxed);  // own
+  const std::uint64_t wanted_before =
+      marks.sync_wanted_seen.load(std::memory_order_relaxed);                  // own
+  const std::uint64_t now = marks.synced.load(std::memory_order_relaxed);      // own
+  const bool moved = now > marks.synced_seen.load(std::memory_order_relaxed);  // own
   std::uint64_t asks = answered, wanted = wanted_before;
-  const auto done = [&] {  // M3
+  const auto done = [&] {                                        // M3
     asks = marks.daemon_asks.load(std::memory_order_seq_cst);    // pair: sleep
     wanted = marks.sync_wanted.load(std::memory_order_seq_cst);  // pair: sleep
     if (asks != answered) return true;
     return wanted > now && (moved || wanted > wanted_before) && ring.published_end() > now;
   };
-  const Waited waited = sleep_slice(marks.asked_wake, done, Deadline::in_ns(timeout_ns), timeout_ns);
+  const Waited waited =
+      sleep_slice(marks.asked_wake, done, Deadline::in_ns(timeout_ns), timeout_ns);
   marks.asks_seen_window.store(asks, std::memory_order_relaxed);    // own
   marks.sync_wanted_seen.store(wanted, std::memory_order_relaxed);  // own
   marks.synced_seen.store(now, std::memory_order_relaxed);          // own
@@ -233,12 +255,15 @@ void repeat_wake(Region& region) noexcept {
 
 void wake_everybody(Region& region) noexcept {
   ProductionWatermarks& marks = RegionView(region).marks();
-  for (auto* word : {&marks.published_wake, &marks.daemon_wake, &marks.progress_wake, &marks.asked_wake}) wake_all(*word);
+  for (auto* word :
+       {&marks.published_wake, &marks.daemon_wake, &marks.progress_wake, &marks.asked_wake})
+    wake_all(*word);
 }
 
 void set_degraded(Region& region, int os_error) noexcept {
   ProductionWatermarks& marks = RegionView(region).marks();
-  marks.degraded.store(static_cast<std::uint32_t>(os_error), std::memory_order_seq_cst);  // pair: sleep
+  marks.degraded.store(static_cast<std::uint32_t>(os_error),
+                       std::memory_order_seq_cst);  // pair: sleep
   wake_sleepers<Production>(marks.progress_wake);
 }
 
@@ -260,7 +285,8 @@ void set_synced(Region& region, std::uint64_t seq) noexcept {
 }
 
 std::uint64_t next_session(Region& region) noexcept {
-  const std::uint64_t n = RegionView(region).marks().sessions.fetch_add(1, std::memory_order_relaxed) + 1;  // own
+  const std::uint64_t n =
+      RegionView(region).marks().sessions.fetch_add(1, std::memory_order_relaxed) + 1;  // own
   return region.identity().generation << 32 | (n & 0xffffffff);
 }
 

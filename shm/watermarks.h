@@ -1,26 +1,31 @@
 // How far everything is, and how to sleep until it is further.
 //
-// All sleeps are futex waits on words in the region (wake.h), in slices: a sleeper looks again at least every
-// kSleepMsMax, in case the one who should wake it was stopped. Then, or earlier when there is reason to, a worker's wait
-// returns kLook: the caller looks at its daemon and comes again.
+// All sleeps are futex waits on words in the region (wake.h), in slices: a sleeper looks again at
+// least every kSleepMsMax, in case the one who should wake it was stopped. Then, or earlier when
+// there is reason to, a worker's wait returns kLook: the caller looks at its daemon and comes
+// again.
 //
 // Roles
 //   worker   waits for records, for `synced`, for room; asks the daemon for the latter two
-//   daemon   one thread moves `written`, `synced`, `retained`; sleeps until there is something to flush or somebody asks
+//   daemon   one thread moves `written`, `synced`, `retained`; sleeps until there is something to
+//            flush or somebody asks
 //   monitor  waits for records without leaving a mark
 //
 // Invariants
 //   M1  retained <= synced <= written <= published end. All only grow.
-//   M2  What a sleeper waits for is made true by a seq_cst store before the wake words are looked at, and looked for by
-//       a seq_cst load after arming; so no wake-up is lost (wake.h has the proof).
-//   M3  A request for a sync is a watermark (`sync_wanted`), not a flag: nobody consumes it, `synced` passes it. The
-//       daemon's window ends for it once, and again only after `synced` has moved, so a disk that fails does not make
-//       the daemon spin. Other requests are counted, and each of the daemon's sleeps ends once for each.
+//   M2  What a sleeper waits for is made true by a seq_cst store before the wake words are looked
+//       at, and looked for by a seq_cst load after arming; so no wake-up is lost (wake.h has the
+//       proof).
+//   M3  A request for a sync is a watermark (`sync_wanted`), not a flag: nobody consumes it,
+//       `synced` passes it. The daemon's window ends for it once, and again only after `synced` has
+//       moved, so a disk that fails does not make the daemon spin. Other requests are counted, and
+//       each of the daemon's sleeps ends once for each.
 //
 // Pairs
 //   synced   set_synced  seq_cst  ->  publish, anybody  acquire    what is below is on disk
 //   sleep    synced, room_made, sync_wanted, daemon_asks  seq_cst  ->  the sleeper's look  seq_cst
-//   room     set_synced, reclaim  seq_cst  ->  try_append  acquire  room made after an attempt began counts as new
+//   room     set_synced, reclaim  seq_cst  ->  try_append  acquire  room made after an attempt
+//            began counts as new
 //   retired  retire  seq_cst  ->  anybody  acquire
 //
 // Progress   everything but the waits is wait-free (published_end walks at most M slots).
@@ -43,45 +48,53 @@ namespace oj::shm {
 constexpr std::int64_t kSleepMsMax = 5'000;
 
 // Any role. seqs; each is one past the last that the word speaks of, so that 0 means none.
-std::uint64_t published_end(const Region& region) noexcept;  // walks from the hint: every record published before the
-                                                             // call is below. Does not write.
+// Every record published before the call is below. Walks from the hint; does not write.
+std::uint64_t published_end(const Region& region) noexcept;
 std::uint64_t written(const Region& region) noexcept;
 std::uint64_t synced(const Region& region) noexcept;
-std::uint64_t retained(const Region& region) noexcept;       // records below may be readable from disk only
+// Records below may be readable from disk only.
+std::uint64_t retained(const Region& region) noexcept;
 
 enum class Waited : std::uint8_t {
   kReached,
   kDeadline,
-  kLook,  // neither, but look: kSleepMsMax passed, the region is retired, or (wait_synced) the daemon is degraded()
+  // Neither, but look: kSleepMsMax passed, the region is retired, or (wait_synced) the daemon is
+  // degraded().
+  kLook,
 };
-// Worker or monitor: until record `seq` is published. `slot`: the waiter's own, marked as waiting (so that a reaper can
-// clear the mark); a monitor gives none and looks every 50 ms instead.
+// Worker or monitor: until record `seq` is published. `slot`: the waiter's own; a monitor gives
+// none, leaves no mark in the region, and looks every 50 ms instead.
 Waited wait_published(const std::shared_ptr<Region>& region, const SlotRef* slot, std::uint64_t seq,
                       Deadline deadline) noexcept;
 // Worker: until synced() >= seq_end. Tells the daemon that somebody wants a sync now.
-Waited wait_synced(const std::shared_ptr<Region>& region, std::uint64_t seq_end, Deadline deadline) noexcept;
-// Worker, after Producer said kRing or kPool: until the daemon made some room after that attempt began. Tells the daemon.
-// Room is for everybody, so the next attempt may find it taken.
-Waited wait_for_room(const std::shared_ptr<Region>& region, std::uint64_t room_made, Deadline deadline) noexcept;
-// The same where the Attempt is not at hand. Room made just before the call is not noticed, so it says kReached ("try
-// again") after 20 ms at the latest.
+Waited wait_synced(const std::shared_ptr<Region>& region, std::uint64_t seq_end,
+                   Deadline deadline) noexcept;
+// Worker, after Producer said kRing or kPool: until the daemon made some room after that attempt
+// began. Tells the daemon. Room is for everybody, so the next attempt may find it taken.
+Waited wait_for_room(const std::shared_ptr<Region>& region, std::uint64_t room_made,
+                     Deadline deadline) noexcept;
+// The same where the Attempt is not at hand. Room made just before the call is not noticed, so it
+// says kReached ("try again") after 20 ms at the latest.
 Waited wait_for_room(const std::shared_ptr<Region>& region, Deadline deadline) noexcept;
-// Who holds what, for the error after wait_for_room() failed: "the order ring is full: 4096 of 4096 records not yet on
-// disk, synced stands at 17 for 3.2 s", or "the chunk pool is full: ... slot 3 (pid 71, python) holds 12 chunks, ...".
+// Who holds what, for the error after wait_for_room() failed: "the order ring is full: 4096 of 4096
+// records not yet on disk, synced stands at 17 for 3.2 s", or "the chunk pool is full: ... slot 3
+// (pid 71, python) holds 12 chunks, ...".
 std::string describe_full(const Region& region);
 
-// Daemon.
-// Sleeps until something at or after `seq` is published or a worker asks for room or wake_daemon() is called, `timeout_ns`
-// at most.
-Waited daemon_wait_published(const std::shared_ptr<Region>& region, std::uint64_t seq, std::int64_t timeout_ns) noexcept;
-// Sleeps until a worker asks for a sync or for room, or `timeout_ns`: the group commit window. kReached: asked.
+// Daemon. Sleeps until something at or after `seq` is published or a worker asks for room or
+// wake_daemon() is called, `timeout_ns` at most.
+Waited daemon_wait_published(const std::shared_ptr<Region>& region, std::uint64_t seq,
+                             std::int64_t timeout_ns) noexcept;
+// Sleeps until a worker asks for a sync or for room, or `timeout_ns`: the group commit window.
+// kReached: asked.
 Waited daemon_wait_asked(const std::shared_ptr<Region>& region, std::int64_t timeout_ns) noexcept;
-void wake_daemon(Region& region) noexcept;   // any thread: ends both of the daemon's sleeps
-// Repeats a wake that a killed or stopped producer may have left out: if anything was published since the last call, and
-// somebody sleeps. Else it costs a few loads.
+void wake_daemon(Region& region) noexcept;  // any thread: ends both of the daemon's sleeps
+// Repeats a wake that a killed or stopped producer may have left out: if anything was published
+// since the last call, and somebody sleeps. Else it costs a few loads.
 void repeat_wake(Region& region) noexcept;
 void wake_everybody(Region& region) noexcept;
-// What the daemon says of itself, for wait_synced()'s errors and for status: 0 healthy, else an errno.
+// What the daemon says of itself, for wait_synced()'s errors and for status: 0 healthy, else an
+// errno.
 void set_degraded(Region& region, int os_error) noexcept;
 int degraded(const Region& region) noexcept;
 void set_written(Region& region, std::uint64_t seq) noexcept;

@@ -1,6 +1,6 @@
-// Goal: what is appended is read, in order, by everybody, until the memory is needed again; and nothing else is.
-// Method: first single steps, then random steps against a vector, on rings and pools so small that they wrap all the
-// time. Threads and processes: threads_test.cc, kill_test.cc.
+// Goal: what is appended is read, in order, by everybody, until the memory is needed again; and
+// nothing else is. Method: first single steps, then random steps against a vector, on rings and
+// pools so small that they wrap all the time. Threads and processes: threads_test.cc, kill_test.cc.
 //
 // SPDX-License-Identifier: MIT
 #include <algorithm>
@@ -68,12 +68,13 @@ TEST(Append, RefusesARecordThatIsEmptyOrTooLong) {
     auto attempt = worker.producer.try_append(bytes_of(std::string(bytes, 'x')));
     ASSERT_FALSE(attempt.ok());
     EXPECT_EQ(attempt.error().code, Code::kInvalid);
-    EXPECT_NE(attempt.error().message.find(std::to_string(most)), std::string::npos) << attempt.error().message;
+    EXPECT_NE(attempt.error().message.find(std::to_string(most)), std::string::npos)
+        << attempt.error().message;
     EXPECT_NE(attempt.error().message.find("not " + std::to_string(bytes)), std::string::npos);
   }
   EXPECT_EQ(published_end(*region), 0u);
-  for (const std::uint64_t bytes : {std::uint64_t{1}, std::uint64_t{4087}, std::uint64_t{4088}, std::uint64_t{4089},
-                                    most - 1, most}) {
+  for (const std::uint64_t bytes : {std::uint64_t{1}, std::uint64_t{4087}, std::uint64_t{4088},
+                                    std::uint64_t{4089}, most - 1, most}) {
     std::uint64_t seq = 0;
     const std::string record(bytes, static_cast<char>('a' + bytes % 26));
     ASSERT_EQ(worker.append(record, &seq), Full::kNo) << bytes;
@@ -91,16 +92,18 @@ TEST(Append, SaysThatTheRingIsFullAndGoesOnAfterASync) {
     Worker worker(region);
     MemoryFlusher flusher(region);
     for (std::uint64_t round = 0; round < 5; ++round) {
-      for (std::uint64_t i = 0; i < slots; ++i) ASSERT_EQ(worker.append("r" + std::to_string(round * slots + i)), Full::kNo);
+      for (std::uint64_t i = 0; i < slots; ++i)
+        ASSERT_EQ(worker.append("r" + std::to_string(round * slots + i)), Full::kNo);
       EXPECT_EQ(worker.append("too much"), Full::kRing);
       EXPECT_EQ(worker.append(std::string(5000, 'x')), Full::kRing);  // a run gives its chunks back
-      EXPECT_NE(describe_full(*region).find("the order ring is full: " + std::to_string(slots) + " of " +
-                                            std::to_string(slots) + " records"),
+      EXPECT_NE(describe_full(*region).find("the order ring is full: " + std::to_string(slots) +
+                                            " of " + std::to_string(slots) + " records"),
                 std::string::npos)
           << describe_full(*region);
       EXPECT_EQ(flusher.flush(), slots);
     }
-    for (std::uint64_t seq = 0; seq < flusher.next(); ++seq) EXPECT_EQ(flusher.record(seq), "r" + std::to_string(seq));
+    for (std::uint64_t seq = 0; seq < flusher.next(); ++seq)
+      EXPECT_EQ(flusher.record(seq), "r" + std::to_string(seq));
     EXPECT_LE(flusher.keeper().chunks_in_use(), 2u);
   }
 }
@@ -115,16 +118,19 @@ TEST(Append, SaysThatThePoolIsFullAndWhoHoldsIt) {
   while (first.append(half) == Full::kNo) ++appended;
   EXPECT_EQ(appended, 8);
   EXPECT_EQ(second.append("x"), Full::kPool);
-  EXPECT_NE(describe_full(*region).find("the chunk pool is full: of 4 chunks of 4096 bytes 0 are free, 4 wait"),
+  EXPECT_NE(describe_full(*region).find(
+                "the chunk pool is full: of 4 chunks of 4096 bytes 0 are free, 4 wait"),
             std::string::npos)
       << describe_full(*region);
   flusher.flush(4);
   EXPECT_EQ(flusher.free_chunks(), 4u);
   EXPECT_EQ(second.append("x"), Full::kNo);
-  EXPECT_NE(describe_full(*region).find("slot 1 (pid 71, worker) holds 1"), std::string::npos) << describe_full(*region);
+  EXPECT_NE(describe_full(*region).find("slot 1 (pid 71, worker) holds 1"), std::string::npos)
+      << describe_full(*region);
 }
 
-// Everybody holds a chunk that is nearly full, and nobody can take another: sealing before claiming lets them all go on.
+// Everybody holds a chunk that is nearly full, and nobody can take another: sealing before claiming
+// lets them all go on.
 TEST(Append, DoesNotLockUpWhenEverybodyHoldsTheLastChunks) {
   TempFolder folder;
   const auto region = new_region(folder, small_sizes(64, 4));
@@ -191,7 +197,8 @@ TEST(Reader, IsSentToTheDiskWhenTheRecordWasFreedOrTheRingLapped) {
   flusher.flush(8);  // all of it freed
   EXPECT_EQ(flusher.free_chunks(), 8u);
   EXPECT_EQ(retained(*region), 5u);
-  for (std::uint64_t seq = 0; seq < 5; ++seq) EXPECT_EQ(worker.reader.read(seq).found, Found::kOnDisk);
+  for (std::uint64_t seq = 0; seq < 5; ++seq)
+    EXPECT_EQ(worker.reader.read(seq).found, Found::kOnDisk);
   EXPECT_EQ(worker.reader.read(5).found, Found::kNotPublished);
   EXPECT_EQ(worker.reader.read(1'000'000).found, Found::kNotPublished);
 }
@@ -219,7 +226,8 @@ TEST(Reader, KeepsAPinnedChunkAndAPinnedRun) {
   }
   EXPECT_EQ(text_of(small.bytes), "small");
   EXPECT_EQ(text_of(large.bytes), run);
-  EXPECT_EQ(worker.reader.read(0).found, Found::kOnDisk);  // retained has passed it: no new pin counts
+  EXPECT_EQ(worker.reader.read(0).found,
+            Found::kOnDisk);  // retained has passed it: no new pin counts
   worker.reader.unpin();
   other.unpin();
   worker.producer.seal();
@@ -242,7 +250,8 @@ TEST(Reader, ReportsBadBytesLengthsAndReferencesAsBad) {
   const std::uint64_t header = pool.load_word(offset);
   const auto expect_bad = [&](const char* why) {
     EXPECT_EQ(worker.reader.read(1).found, Found::kBad);
-    EXPECT_NE(std::string(worker.reader.read(1).why).find(why), std::string::npos) << worker.reader.read(1).why;
+    EXPECT_NE(std::string(worker.reader.read(1).why).find(why), std::string::npos)
+        << worker.reader.read(1).why;
     EXPECT_EQ(monitor.read(1).found, Found::kBad);
     FlushSource source(region);
     auto batch = source.gather(0, 10, 1000);
@@ -258,22 +267,27 @@ TEST(Reader, ReportsBadBytesLengthsAndReferencesAsBad) {
   words[offset / 8 + 1].fetch_xor(1, std::memory_order_relaxed);  // init
   expect_bad("checksum");
   words[offset / 8 + 1].fetch_xor(1, std::memory_order_relaxed);  // init
-  for (const std::uint64_t length : {std::uint64_t{0}, std::uint64_t{4096}, std::uint64_t{0xffffffff}}) {
+  for (const std::uint64_t length :
+       {std::uint64_t{0}, std::uint64_t{4096}, std::uint64_t{0xffffffff}}) {
     words[offset / 8].store((header & ~0xffffffffull) | length, std::memory_order_relaxed);  // init
     expect_bad("length");
   }
-  words[offset / 8].store(header ^ 1, std::memory_order_relaxed);  // init: another length, the same CRC
+  words[offset / 8].store(header ^ 1,
+                          std::memory_order_relaxed);  // init: another length, the same CRC
   expect_bad("checksum");
   words[offset / 8].store(header, std::memory_order_relaxed);  // init
   EXPECT_EQ(worker.reader.read(1).found, Found::kRecord);
-  auto* slots = reinterpret_cast<ProductionWord*>(region->base() + geometry_of(64, 4096, 16, 8).ring);
+  auto* slots =
+      reinterpret_cast<ProductionWord*>(region->base() + geometry_of(64, 4096, 16, 8).ring);
   for (const std::uint64_t reference : {pool.bytes() / kReferenceUnit, kReferenceMask}) {
-    slots[1].store(view.ring().tag_of(1) << kReferenceBits | reference, std::memory_order_relaxed);  // init
+    slots[1].store(view.ring().tag_of(1) << kReferenceBits | reference,
+                   std::memory_order_relaxed);  // init
     expect_bad("reference");
   }
   // The last chunk's start, with a length that would run out of the pool.
   words[15 * 4096 / 8].store(5000, std::memory_order_relaxed);  // init
-  slots[1].store(view.ring().tag_of(1) << kReferenceBits | 15 * 4096 / kReferenceUnit, std::memory_order_relaxed);  // init
+  slots[1].store(view.ring().tag_of(1) << kReferenceBits | 15 * 4096 / kReferenceUnit,
+                 std::memory_order_relaxed);  // init
   expect_bad("length");
 }
 
@@ -296,9 +310,11 @@ TEST(Monitor, ReadsThroughAReadOnlyMapping) {
   EXPECT_FALSE(describe_full(**attached).empty());
 }
 
-// Random steps of three producers, two readers, a monitor and a flusher, against what each of them must see.
+// Random steps of three producers, two readers, a monitor and a flusher, against what each of them
+// must see.
 TEST(AppendRead, AgreesWithAVectorOnTinyRingsAndPools) {
   std::mt19937_64 random(test_seed());
+  std::uint64_t full_ring = 0, full_pool = 0, on_disk = 0, in_place = 0;
   for (int configuration = 0; configuration < 24; ++configuration) {
     TempFolder folder;
     const std::uint64_t ring = std::uint64_t{1} << (1 + random() % 4);
@@ -311,11 +327,12 @@ TEST(AppendRead, AgreesWithAVectorOnTinyRingsAndPools) {
     Reader monitor(region);
     MemoryFlusher flusher(region);
     std::vector<std::string> published;
-    std::uint64_t full_ring = 0, full_pool = 0, on_disk = 0, in_place = 0;
     for (int step = 0; step < 1500; ++step) {
       Worker& worker = *workers[random() % 3];
       switch (random() % 8) {
-        case 0: case 1: case 2: {
+        case 0:
+        case 1:
+        case 2: {
           std::string record = random_record(random, most);
           std::uint64_t seq = 0;
           const Full full = worker.append(record, &seq);
@@ -330,7 +347,9 @@ TEST(AppendRead, AgreesWithAVectorOnTinyRingsAndPools) {
           }
           break;
         }
-        case 3: case 4: case 5: {
+        case 3:
+        case 4:
+        case 5: {
           const std::uint64_t back = random() % (2 * ring + 2);
           const std::uint64_t end = first + published.size();
           const std::uint64_t seq = end + 1 > back ? end + 1 - back : end;
@@ -363,16 +382,17 @@ TEST(AppendRead, AgreesWithAVectorOnTinyRingsAndPools) {
       worker->producer.seal();
       worker->reader.unpin();
     }
-    while (flusher.flush(chunks) != 0) {
-    }
+    while (flusher.flush(chunks) != 0) {}
     flusher.flush(chunks);
     ASSERT_EQ(flusher.journal(), published);
     ASSERT_EQ(flusher.keeper().chunks_in_use(), 0u);
     ASSERT_EQ(flusher.free_chunks(), chunks);
-    ASSERT_GT(full_ring + full_pool, 0u);
-    ASSERT_GT(on_disk, 0u);
-    ASSERT_GT(in_place, 0u);
   }
+  // The steps did meet what they are about.
+  EXPECT_GT(full_ring, 0u);
+  EXPECT_GT(full_pool, 0u);
+  EXPECT_GT(on_disk, 0u);
+  EXPECT_GT(in_place, 0u);
 }
 
 }  // namespace

@@ -91,8 +91,11 @@ inline SlotRef assigned(const std::shared_ptr<Region>& region, std::uint64_t ses
 class MemoryFlusher {
  public:
   explicit MemoryFlusher(std::shared_ptr<Region> region)
-      : region_(std::move(region)), source_(region_), keeper_(region_, source_),
-        first_(synced(*region_)), next_(first_) {}
+      : region_(std::move(region)),
+        source_(region_),
+        keeper_(region_, source_),
+        first_(synced(*region_)),
+        next_(first_) {}
 
   // One batch: gather, "write", "sync", reclaim. Returns how many records it took.
   std::size_t flush(std::uint64_t free_target = 4, std::size_t records_max = 1000,
@@ -101,7 +104,8 @@ class MemoryFlusher {
     if (!batch) throw std::runtime_error(batch.error().message);
     for (const Gathered& item : *batch) {
       if (item.seq != next_) throw std::runtime_error("gathered out of order");
-      journal_.push_back(item.bad != nullptr ? std::string("BAD ") + item.bad : text_of(item.record));
+      journal_.push_back(item.bad != nullptr ? std::string("BAD ") + item.bad
+                                             : text_of(item.record));
       ++next_;
     }
     set_written(*region_, next_);
@@ -128,7 +132,8 @@ class MemoryFlusher {
 // The seed of a random test: OJ_SEED, or a new one; printed either way.
 inline std::uint64_t test_seed() {
   const char* given = std::getenv("OJ_SEED");
-  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  const std::uint64_t seed =
+      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
   std::cout << "OJ_SEED=" << seed << "\n";
   return seed;
 }

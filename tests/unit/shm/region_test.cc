@@ -1,4 +1,5 @@
-// Goal: a region is either attached with everything checked, or refused with a message that says what differs.
+// Goal: a region is either attached with everything checked, or refused with a message that says
+// what differs.
 //
 // SPDX-License-Identifier: MIT
 #include "shm/region.h"
@@ -36,9 +37,12 @@ TEST(Region, IsCreatedWithItsSizesModeAndWatermarks) {
   ASSERT_EQ(stat(folder.file("region").c_str(), &file), 0);
   EXPECT_EQ(file.st_mode & 07777, 0660u);
   EXPECT_EQ(static_cast<std::uint64_t>(file.st_size), options.sizes.region_bytes());
-  EXPECT_GE(static_cast<std::uint64_t>(file.st_blocks) * 512, options.sizes.region_bytes());  // no holes
+  EXPECT_GE(static_cast<std::uint64_t>(file.st_blocks) * 512,
+            options.sizes.region_bytes());  // no holes
   EXPECT_NE(access(folder.file("region.new").c_str(), F_OK), 0);
-  for (auto mark : {published_end(**region), written(**region), synced(**region), retained(**region)}) EXPECT_EQ(mark, 1000u);
+  for (auto mark :
+       {published_end(**region), written(**region), synced(**region), retained(**region)})
+    EXPECT_EQ(mark, 1000u);
   EXPECT_EQ((*region)->first_seq(), 1000u);
   EXPECT_FALSE((*region)->retired());
   EXPECT_NE(fcntl((*region)->fd(), F_GETFD) & FD_CLOEXEC, 0);
@@ -85,22 +89,73 @@ TEST(Region, RefusesWhatDiffersAndSaysBothValues) {
   };
   const std::vector<std::uint8_t> other_id(16, 0xcc);
   const std::vector<Case> cases{
-      {"magic", offsetof(HeaderFields, magic), u64(0x1122334455667788), Code::kIncompatible,
+      {"magic",
+       offsetof(HeaderFields, magic),
+       u64(0x1122334455667788),
+       Code::kIncompatible,
        {"magic", "0x1122334455667788", "0x6e6f696765726a6f"}},
-      {"format", offsetof(HeaderFields, format), {9, 0, 0, 0}, Code::kIncompatible, {"format 9", "expected 1"}},
-      {"layout", offsetof(HeaderFields, layout_hash), u64(0x1234), Code::kIncompatible, {"layout", "0x0000000000001234", "expected 0x"}},
-      {"boot id", offsetof(HeaderFields, boot_id), other_id, Code::kGone, {"boot id", "cccccccc", "b0b0b0b0"}},
-      {"journal id", offsetof(HeaderFields, journal_id), other_id, Code::kGone, {"journal id", "cccccccc", "10101010"}},
-      {"generation", offsetof(HeaderFields, generation), u64(6), Code::kGone, {"generation 6", "expected 5"}},
-      {"ring_slots", offsetof(HeaderFields, ring_slots), u64(3), Code::kCorrupt, {"ring_slots", "power of two", "not 3"}},
-      {"ring_slots", offsetof(HeaderFields, ring_slots), u64(std::uint64_t{1} << 63), Code::kCorrupt, {"ring_slots", "16777216"}},
-      {"chunk_bytes", offsetof(HeaderFields, chunk_bytes), u64(0), Code::kCorrupt, {"chunk_bytes", "not 0"}},
-      {"chunk_count", offsetof(HeaderFields, chunk_count), u64(~std::uint64_t{0}), Code::kCorrupt, {"chunk_count", "18446744073709551615"}},
-      {"worker_slots", offsetof(HeaderFields, worker_slots), {0, 0, 0, 0}, Code::kCorrupt, {"worker_slots", "not 0"}},
+      {"format",
+       offsetof(HeaderFields, format),
+       {9, 0, 0, 0},
+       Code::kIncompatible,
+       {"format 9", "expected 1"}},
+      {"layout",
+       offsetof(HeaderFields, layout_hash),
+       u64(0x1234),
+       Code::kIncompatible,
+       {"layout", "0x0000000000001234", "expected 0x"}},
+      {"boot id",
+       offsetof(HeaderFields, boot_id),
+       other_id,
+       Code::kGone,
+       {"boot id", "cccccccc", "b0b0b0b0"}},
+      {"journal id",
+       offsetof(HeaderFields, journal_id),
+       other_id,
+       Code::kGone,
+       {"journal id", "cccccccc", "10101010"}},
+      {"generation",
+       offsetof(HeaderFields, generation),
+       u64(6),
+       Code::kGone,
+       {"generation 6", "expected 5"}},
+      {"ring_slots",
+       offsetof(HeaderFields, ring_slots),
+       u64(3),
+       Code::kCorrupt,
+       {"ring_slots", "power of two", "not 3"}},
+      {"ring_slots",
+       offsetof(HeaderFields, ring_slots),
+       u64(std::uint64_t{1} << 63),
+       Code::kCorrupt,
+       {"ring_slots", "16777216"}},
+      {"chunk_bytes",
+       offsetof(HeaderFields, chunk_bytes),
+       u64(0),
+       Code::kCorrupt,
+       {"chunk_bytes", "not 0"}},
+      {"chunk_count",
+       offsetof(HeaderFields, chunk_count),
+       u64(~std::uint64_t{0}),
+       Code::kCorrupt,
+       {"chunk_count", "18446744073709551615"}},
+      {"worker_slots",
+       offsetof(HeaderFields, worker_slots),
+       {0, 0, 0, 0},
+       Code::kCorrupt,
+       {"worker_slots", "not 0"}},
       {"other sizes", offsetof(HeaderFields, chunk_count), u64(9), Code::kCorrupt, {"bytes"}},
       {"region_bytes", offsetof(HeaderFields, region_bytes), u64(5), Code::kCorrupt, {"header: 5"}},
-      {"state", offsetof(ProductionHeader, state), {2, 0, 0, 0}, Code::kGone, {"RETIRED", "RUNNING"}},
-      {"state", offsetof(ProductionHeader, state), {77, 0, 0, 0}, Code::kCorrupt, {"state 77", "RUNNING"}},
+      {"state",
+       offsetof(ProductionHeader, state),
+       {2, 0, 0, 0},
+       Code::kGone,
+       {"RETIRED", "RUNNING"}},
+      {"state",
+       offsetof(ProductionHeader, state),
+       {77, 0, 0, 0},
+       Code::kCorrupt,
+       {"state 77", "RUNNING"}},
   };
   for (const Case& c : cases) {
     TempFolder folder;
@@ -109,9 +164,11 @@ TEST(Region, RefusesWhatDiffersAndSaysBothValues) {
     auto attached = Region::attach(region->path(), Region::Access::kReadWrite, &region->identity());
     ASSERT_FALSE(attached.ok()) << c.what;
     EXPECT_EQ(attached.error().code, c.code) << attached.error().message;
-    EXPECT_NE(attached.error().message.find(region->path()), std::string::npos) << attached.error().message;
+    EXPECT_NE(attached.error().message.find(region->path()), std::string::npos)
+        << attached.error().message;
     for (const std::string& text : c.said) {
-      EXPECT_NE(attached.error().message.find(text), std::string::npos) << text << " not in: " << attached.error().message;
+      EXPECT_NE(attached.error().message.find(text), std::string::npos)
+          << text << " not in: " << attached.error().message;
     }
   }
 }
@@ -127,14 +184,21 @@ TEST(Region, RefusesFilesThatAreNoRegion) {
   EXPECT_EQ(code_of(folder.file(".")), Code::kIncompatible);
   ASSERT_EQ(mkfifo(folder.file("fifo").c_str(), 0600), 0);
   EXPECT_EQ(code_of(folder.file("fifo")), Code::kIncompatible);
-  { const int fd = open(folder.file("empty").c_str(), O_CREAT | O_WRONLY, 0600); close(fd); }
+  {
+    const int fd = open(folder.file("empty").c_str(), O_CREAT | O_WRONLY, 0600);
+    close(fd);
+  }
   EXPECT_EQ(code_of(folder.file("empty")), Code::kIncompatible);
   const auto region = new_region(folder, small_sizes());
   ASSERT_EQ(symlink(region->path().c_str(), folder.file("link").c_str()), 0);
   EXPECT_EQ(code_of(folder.file("link")), Code::kIo);
-  ASSERT_EQ(truncate(region->path().c_str(), static_cast<off_t>(region->sizes().region_bytes() - 4096)), 0);
+  ASSERT_EQ(
+      truncate(region->path().c_str(), static_cast<off_t>(region->sizes().region_bytes() - 4096)),
+      0);
   EXPECT_EQ(code_of(region->path()), Code::kCorrupt);
-  ASSERT_EQ(truncate(region->path().c_str(), static_cast<off_t>(region->sizes().region_bytes() + 4096)), 0);
+  ASSERT_EQ(
+      truncate(region->path().c_str(), static_cast<off_t>(region->sizes().region_bytes() + 4096)),
+      0);
   EXPECT_EQ(code_of(region->path()), Code::kCorrupt);
 }
 
@@ -144,7 +208,9 @@ TEST(Region, SaysHowMuchRoomItNeedsWhenItDoesNotFit) {
   auto region = Region::create(folder.file("region"), options);
   ASSERT_FALSE(region.ok());
   EXPECT_EQ(region.error().code, Code::kBusy) << region.error().message;
-  EXPECT_NE(region.error().message.find(std::to_string(options.sizes.region_bytes()) + " bytes needed"), std::string::npos);
+  EXPECT_NE(
+      region.error().message.find(std::to_string(options.sizes.region_bytes()) + " bytes needed"),
+      std::string::npos);
   EXPECT_NE(region.error().message.find(" available"), std::string::npos);
   EXPECT_NE(access(folder.file("region.new").c_str(), F_OK), 0);
   EXPECT_NE(access(folder.file("region").c_str(), F_OK), 0);
@@ -179,7 +245,8 @@ TEST(Region, KnowsThisBoot) {
 
 TEST(Sizes, FitAThirdOfWhatIsFree) {
   const std::uint64_t mib = 1 << 20;
-  for (const std::uint64_t available : {3 * mib, 4 * mib, 16 * mib, 64 * mib, 100 * mib, 300 * mib, 419 * mib, 1024 * mib, 100'000 * mib}) {
+  for (const std::uint64_t available : {3 * mib, 4 * mib, 16 * mib, 64 * mib, 100 * mib, 300 * mib,
+                                        419 * mib, 1024 * mib, 100'000 * mib}) {
     auto sizes = sizes_for(available);
     ASSERT_TRUE(sizes.ok()) << available;
     EXPECT_TRUE(check_sizes(*sizes).ok());
@@ -203,7 +270,9 @@ TEST(Sizes, AreRefusedWhenTheyDoNotFitAndSayBothFigures) {
   auto sizes = sizes_for(1 << 20);
   ASSERT_FALSE(sizes.ok());
   EXPECT_EQ(sizes.error().code, Code::kBusy);
-  EXPECT_NE(sizes.error().message.find("3145728 bytes needed, 1048576 available"), std::string::npos) << sizes.error().message;
+  EXPECT_NE(sizes.error().message.find("3145728 bytes needed, 1048576 available"),
+            std::string::npos)
+      << sizes.error().message;
   auto wished = sizes_for_pool(1 << 20, 1 << 20);
   ASSERT_FALSE(wished.ok());
   EXPECT_EQ(wished.error().code, Code::kBusy);
@@ -211,7 +280,8 @@ TEST(Sizes, AreRefusedWhenTheyDoNotFitAndSayBothFigures) {
   ASSERT_TRUE(wished.ok());
   EXPECT_EQ(wished->chunk_count * wished->chunk_bytes, 1u << 20);
   EXPECT_EQ(sizes_for_pool(100, 1 << 30).error().code, Code::kInvalid);
-  EXPECT_EQ(sizes_for_pool(std::uint64_t{1} << 50, std::uint64_t{1} << 60).error().code, Code::kInvalid);
+  EXPECT_EQ(sizes_for_pool(std::uint64_t{1} << 50, std::uint64_t{1} << 60).error().code,
+            Code::kInvalid);
 }
 
 TEST(Sizes, HaveLimitsThatAreNamed) {
@@ -224,6 +294,7 @@ TEST(Sizes, HaveLimitsThatAreNamed) {
   EXPECT_TRUE(check_sizes({kRingSlotsMin, kChunkBytesMin, kChunkCountMin, kWorkerSlotsMin}).ok());
   EXPECT_TRUE(check_sizes({kRingSlotsMax, kChunkBytesMax, kChunkCountMax, kWorkerSlotsMax}).ok());
   refused({1, 4096, 4, 1}, "ring_slots");
+  refused({2, kChunkBytesMax, kChunkCountMax, 1}, "ring_slots must be at least 16384 for a pool");
   refused({kRingSlotsMax * 2, 4096, 4, 1}, "ring_slots");
   refused({12, 4096, 4, 1}, "ring_slots");
   refused({2, 2048, 4, 1}, "chunk_bytes");

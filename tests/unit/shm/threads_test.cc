@@ -1,7 +1,8 @@
-// Goal: many producers, readers and monitors at once see one order, and every record whole. Also what ThreadSanitizer
-// looks at: all threads use one mapping, so that it sees the protocol order the plain bytes.
-// Method: producers append records that name their producer and running number and are filled from both; readers check
-// all of it, and take from the flusher's vector what is no longer in the region.
+// Goal: many producers, readers and monitors at once see one order, and every record whole. Also
+// what ThreadSanitizer looks at: all threads use one mapping, so that it sees the protocol order
+// the plain bytes. Method: producers append records that name their producer and running number and
+// are filled from both; readers check all of it, and take from the flusher's vector what is no
+// longer in the region.
 //
 // SPDX-License-Identifier: MIT
 #include <atomic>
@@ -67,7 +68,9 @@ void produce(Shared& shared, SlotRef slot, std::uint64_t id) {
 
 // One reader's view of what it has seen of each producer.
 struct Checker {
-  explicit Checker(const Shared& s) : last(static_cast<std::size_t>(s.producers), 0), most(s.region->sizes().record_bytes_max()) {}
+  explicit Checker(const Shared& s)
+      : last(static_cast<std::size_t>(s.producers), 0),
+        most(s.region->sizes().record_bytes_max()) {}
   bool take(std::string_view record) {
     Stamp stamp;
     if (record.size() < sizeof stamp) return false;
@@ -86,7 +89,8 @@ void read_all(Shared& shared, Reader reader, const SlotRef* slot) {
     switch (answer.found) {
       case Found::kRecord:
         ++shared.in_place;
-        if (!checker.take(std::string_view(reinterpret_cast<const char*>(answer.bytes.data()), answer.bytes.size()))) {
+        if (!checker.take(std::string_view(reinterpret_cast<const char*>(answer.bytes.data()),
+                                           answer.bytes.size()))) {
           shared.failed = true;
           ADD_FAILURE() << "wrong record at " << seq;
         }
@@ -151,7 +155,8 @@ void run(const Sizes& sizes, int producers, int readers, std::uint64_t each) {
   threads.emplace_back([&] { flush_all(shared); });
   for (int i = 0; i < readers; ++i) {
     const SlotRef slot = slots[static_cast<std::size_t>(producers + i)];
-    threads.emplace_back([&shared, slot] { read_all(shared, Reader(shared.region, slot, 3), &slot); });
+    threads.emplace_back(
+        [&shared, slot] { read_all(shared, Reader(shared.region, slot, 3), &slot); });
   }
   threads.emplace_back([&shared] { read_all(shared, Reader(shared.region), nullptr); });
   for (int i = 0; i < producers; ++i) {
@@ -163,7 +168,8 @@ void run(const Sizes& sizes, int producers, int readers, std::uint64_t each) {
   Checker checker(shared);
   ASSERT_EQ(shared.journal.size(), shared.total());
   for (const std::string& record : shared.journal) ASSERT_TRUE(checker.take(record));
-  std::cout << "in place " << shared.in_place << ", from disk " << shared.from_disk << ", full " << shared.full << "\n";
+  std::cout << "in place " << shared.in_place << ", from disk " << shared.from_disk << ", full "
+            << shared.full << "\n";
   EXPECT_GT(shared.in_place, 0u);
 }
 

@@ -1,5 +1,5 @@
-// Goal: who waits is woken by what it waits for, and told why when it is not.
-// Method: a thread waits with no deadline, or with one that the test could not pass by luck; the waker acts once the
+// Goal: who waits is woken by what it waits for, and told why when it is not. Method: a thread
+// waits with no deadline, or with one that the test could not pass by luck; the waker acts once the
 // waiter is seen asleep (its wake word is armed).
 //
 // SPDX-License-Identifier: MIT
@@ -37,14 +37,14 @@ TEST_F(Waits, ForARecordEndWhenItIsPublished) {
     Waited waited = Waited::kDeadline;
     const std::uint64_t seq = published_end(*region);
     std::thread sleeper([&] {
-      while ((waited = wait_published(region, &slot, seq, Deadline::never())) == Waited::kLook) {
-      }
+      while ((waited = wait_published(region, &slot, seq, Deadline::never())) == Waited::kLook) {}
     });
     until_armed(marks.published_wake);
     EXPECT_EQ(append(), seq);
     sleeper.join();
     EXPECT_EQ(waited, Waited::kReached);
-    EXPECT_EQ(marks.published_wake.load(std::memory_order_seq_cst) & kArmed, 0u);  // sleep: cleaned up by the waker
+    EXPECT_EQ(marks.published_wake.load(std::memory_order_seq_cst) & kArmed,
+              0u);  // sleep: cleaned up by the waker
   }
 }
 
@@ -121,12 +121,14 @@ TEST_F(Waits, ForRoomEndWhenRoomWasMadeAfterTheAttemptBegan) {
   attempt = producer.try_append(bytes_of("x"));
   ASSERT_TRUE(attempt.ok() && attempt->full == Full::kRing);
   Waited waited = Waited::kDeadline;
-  std::thread sleeper([&] { waited = wait_for_room(region, attempt->room_made, Deadline::never()); });
+  std::thread sleeper(
+      [&] { waited = wait_for_room(region, attempt->room_made, Deadline::never()); });
   EXPECT_EQ(daemon_wait_asked(region, 60 * kNsPerS), Waited::kReached);
   set_synced(*region, 9);
   sleeper.join();
   EXPECT_EQ(waited, Waited::kReached);
-  EXPECT_EQ(wait_for_room(region, marks.room_made.load(std::memory_order_seq_cst), Deadline::in_ms(1)),  // room
+  EXPECT_EQ(wait_for_room(region, marks.room_made.load(std::memory_order_seq_cst),
+                          Deadline::in_ms(1)),  // room
             Waited::kDeadline);
   EXPECT_EQ(wait_for_room(region, Deadline::at_once()), Waited::kDeadline);
 }
@@ -138,7 +140,8 @@ TEST_F(Waits, OfTheDaemonEndForARecordForARequestForRoomAndForAWake) {
   EXPECT_EQ(daemon_wait_published(region, seq + 1, kNsPerMs), Waited::kDeadline);
   wake_daemon(*region);
   EXPECT_EQ(daemon_wait_published(region, seq + 1, 60 * kNsPerS), Waited::kReached);
-  EXPECT_EQ(daemon_wait_asked(region, 60 * kNsPerS), Waited::kReached);  // each sleep ends once for it
+  EXPECT_EQ(daemon_wait_asked(region, 60 * kNsPerS),
+            Waited::kReached);  // each sleep ends once for it
   EXPECT_EQ(daemon_wait_published(region, seq + 1, kNsPerMs), Waited::kDeadline);
   EXPECT_EQ(daemon_wait_asked(region, kNsPerMs), Waited::kDeadline);
 
@@ -150,7 +153,8 @@ TEST_F(Waits, OfTheDaemonEndForARecordForARequestForRoomAndForAWake) {
   EXPECT_EQ(waited, Waited::kReached);
 }
 
-// A producer that dies between its CAS and its wake: the next append wakes, and so does repeat_wake().
+// A producer that dies between its CAS and its wake: the next append wakes, and so does
+// repeat_wake().
 TEST_F(Waits, AreEndedByTheDaemonWhenAWakeIsMissing) {
   OrderRing<Production> ring = RegionView(*region).ring();
   PublishCursor cursor;
@@ -189,8 +193,8 @@ TEST_F(Waits, NumberSessionsByGeneration) {
   EXPECT_EQ(next_session(*region), (std::uint64_t{5} << 32) + 2);
 }
 
-// Two threads hand a turn to each other through the ring, asleep every time: a lost wake-up would take kSleepMsMax, and
-// a hundred of them the watchdog of the test runner.
+// Two threads hand a turn to each other through the ring, asleep every time: a lost wake-up would
+// take kSleepMsMax, and a hundred of them the watchdog of the test runner.
 TEST_F(Waits, LoseNoWakeUpInAPingPong) {
   const int kTurns = 2000;
   MemoryFlusher flusher(region);
@@ -203,12 +207,13 @@ TEST_F(Waits, LoseNoWakeUpInAPingPong) {
           auto attempt = mine.try_append(bytes_of("turn"));
           ASSERT_TRUE(attempt.ok());
           if (attempt->full == Full::kNo) break;
-          ASSERT_NE(wait_for_room(region, attempt->room_made, Deadline::never()), Waited::kDeadline);
+          ASSERT_NE(wait_for_room(region, attempt->room_made, Deadline::never()),
+                    Waited::kDeadline);
         }
       } else {
         Waited waited;
-        while ((waited = wait_published(region, &me, static_cast<std::uint64_t>(turn), Deadline::never())) ==
-               Waited::kLook) {
+        while ((waited = wait_published(region, &me, static_cast<std::uint64_t>(turn),
+                                        Deadline::never())) == Waited::kLook) {
           ++looks;
         }
         ASSERT_EQ(waited, Waited::kReached);

@@ -170,7 +170,8 @@ TEST_F(Slots, ShowAKilledHolderByItsLockByte) {
   close(ready[1]);
 }
 
-// A fork child that forgets what it inherited neither closes the seat nor keeps the lock byte alive.
+// A fork child that forgets what it inherited neither closes the seat nor keeps the lock byte
+// alive.
 TEST_F(Slots, StayWithTheParentAfterAFork) {
   auto mine = attach();
   const SlotRef slot = *table.assign({});
@@ -209,7 +210,8 @@ TEST_F(Slots, CountTheRecordsOfTheirWorkers) {
 
 TEST_F(Slots, ThatHoldGarbageAreShownAndNeverActedOn) {
   auto& word = RegionView(*region).slot(2).state;
-  for (const std::uint64_t garbage : {~std::uint64_t{0}, std::uint64_t{0x77}, std::uint64_t{5} << 8 | 200}) {
+  for (const std::uint64_t garbage :
+       {~std::uint64_t{0}, std::uint64_t{0x77}, std::uint64_t{5} << 8 | 200}) {
     word.store(garbage, std::memory_order_seq_cst);  // life
     table.snapshot(2);
     EXPECT_FALSE(table.begin_reaping({2, 1}));
