@@ -2,7 +2,8 @@
 //
 // Python enqueues trials and reads the results, this evaluates them:
 //
-//   study = optuna.create_study(storage=optjournal.JournalStorage("./runs"), study_name="rosenbrock")
+//   storage = optjournal.JournalStorage("./runs")
+//   study = optuna.create_study(storage=storage, study_name="rosenbrock")
 //   study.enqueue_trial({"x": 0.5, "y": 2.0})
 //
 //   $ worker ./runs rosenbrock
@@ -26,7 +27,8 @@ namespace {
 constexpr const char* kUsage =
     "usage: worker [--follow] LOCATION STUDY\n"
     "\n"
-    "Takes the WAITING trials of STUDY one after the other, evaluates the Rosenbrock function at the enqueued\n"
+    "Takes the WAITING trials of STUDY one after the other, evaluates the Rosenbrock function at "
+    "the enqueued\n"
     "x and y (0 where one is missing), reports four intermediate values, and finishes the trial.\n"
     "\n"
     "  LOCATION   a journal's folder, or optjournal://NAME\n"
@@ -42,12 +44,14 @@ double rosenbrock(const Point& at) {
   return a * a + 100 * b * b;
 }
 
-// What Python's enqueue_trial() left with the trial: {"x": 0.5, "y": 2.0} as JSON in a system attribute.
+// What Python's enqueue_trial() left with the trial: {"x": 0.5, "y": 2.0} as JSON in a system
+// attribute.
 Point fixed_params(const oj::replay::Trial& trial) {
   Point point{};
   const oj::replay::Value* fixed = trial.system_attrs.find("fixed_params");
   if (fixed == nullptr) return point;
-  const nlohmann::json json = nlohmann::json::parse(fixed->text, nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json json =
+      nlohmann::json::parse(fixed->text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return point;
   for (std::size_t i = 0; i < kNames.size(); ++i) {
     const auto found = json.find(kNames[i]);
@@ -86,7 +90,8 @@ bool evaluate(oj::client::Storage& storage, oj::schema::TrialId trial) {
     oj::schema::Distribution distribution;  // optuna.distributions.FloatDistribution(-5, 5)
     distribution.low = -5;
     distribution.high = 5;
-    if (!write(storage, oj::schema::SetTrialParam{trial, {kNames[i], point[i], distribution}})) return false;
+    if (!write(storage, oj::schema::SetTrialParam{trial, {kNames[i], point[i], distribution}}))
+      return false;
   }
   const double value = rosenbrock(point);
   for (std::int64_t step = 0; step < 4; ++step) {
@@ -98,8 +103,8 @@ bool evaluate(oj::client::Storage& storage, oj::schema::TrialId trial) {
   const oj::schema::SetTrialStateValues finish{trial, oj::schema::TrialState::kComplete,
                                                std::span<const double>(values), oj::utc_us()};
   if (!write(storage, finish)) return false;
-  std::printf("trial %llu: x = %g, y = %g -> %g\n", static_cast<unsigned long long>(number), point[0],
-              point[1], value);
+  std::printf("trial %llu: x = %g, y = %g -> %g\n", static_cast<unsigned long long>(number),
+              point[0], point[1], value);
   std::fflush(stdout);
   return true;
 }
@@ -133,7 +138,8 @@ int run(const std::string& location, const std::string& name, bool follow) {
     } else if (!follow) {
       std::printf("%d trials evaluated; none is waiting\n", evaluated);
       return 0;
-    } else if (const auto next = storage.session().wait_published(seen, oj::Deadline::never()); !next) {
+    } else if (const auto next = storage.session().wait_published(seen, oj::Deadline::never());
+               !next) {
       return fail(next.error());
     }
   }

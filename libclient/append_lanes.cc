@@ -29,7 +29,8 @@ std::unique_lock<std::mutex> AppendLanes::take(std::size_t& index) {
 void AppendLanes::renew(Lane& lane) {
   lane.producer.reset();
   lane.attachment = current_.get();
-  if (lane.attachment) lane.producer.emplace(lane.attachment->region, lane.attachment->seat->slot());
+  if (lane.attachment)
+    lane.producer.emplace(lane.attachment->region, lane.attachment->seat->slot());
 }
 
 Result<AppendLanes::Attempt> AppendLanes::try_append(std::span<std::byte> record,

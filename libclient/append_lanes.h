@@ -1,8 +1,9 @@
 // The producers of one process: one for each thread that appends at the same moment.
 //
-// A producer owns at most one open chunk. A thread takes the lane that it had last, else any free one from the first
-// on, so that a process in which one thread at a time appends (a lock of its own, Python's GIL) uses one lane and pins
-// one chunk, and N threads that append all the time get N lanes, up to kLanes.
+// A producer owns at most one open chunk. A thread takes the lane that it had last, else any free
+// one from the first on, so that a process in which one thread at a time appends (a lock of its
+// own, Python's GIL) uses one lane and pins one chunk, and N threads that append all the time get N
+// lanes, up to kLanes.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -33,10 +34,12 @@ class AppendLanes {
     std::uint64_t seq = 0;
   };
   // Stamps `record` and publishes it, if there is room. Never waits but for other threads' turns.
-  // kGone: the attachment is of no more use (its number is in `used`); otherwise as Producer::try_append.
+  // kGone: the attachment is of no more use (its number is in `used`); otherwise as
+  // Producer::try_append.
   Result<Attempt> try_append(std::span<std::byte> record, std::uint64_t op_no, std::uint64_t& used);
 
-  // Gives up what the lanes hold of attachments other than the current one; all of it if there is none.
+  // Gives up what the lanes hold of attachments other than the current one; all of it if there is
+  // none.
   void refresh();
 
  private:

@@ -9,13 +9,15 @@ Result<std::shared_ptr<Attachment>> Attachment::make(const Joined& joined,
                                                      const journal::Folder& folder, bool monitor) {
   const schema::Welcome& welcome = joined.welcome;
   if (welcome.region_file.empty() || welcome.region_file.find('/') != std::string::npos) {
-    return Error{Code::kCorrupt, "the daemon names the region file \"" + welcome.region_file + "\""};
+    return Error{Code::kCorrupt,
+                 "the daemon names the region file \"" + welcome.region_file + "\""};
   }
   Result<shm::Id> boot_id = shm::this_boot_id();
   if (!boot_id) return boot_id.error();
   const shm::Identity expected{*boot_id, folder.journal_id(), welcome.generation};
   auto made = std::make_shared<Attachment>();
-  // A child forked in between would keep the region's descriptor, and with it the lock byte of the seat.
+  // A child forked in between would keep the region's descriptor, and with it the lock byte of the
+  // seat.
   ForkGuard guard;
   Result<std::shared_ptr<shm::Region>> region = shm::Region::attach(
       joined.runtime_folder + "/" + welcome.region_file,

@@ -1,5 +1,5 @@
-// What ties a session to one region: the mapping, the seat in it, the session's number. Immutable; replaced as a whole
-// when the daemon comes back with another region.
+// What ties a session to one region: the mapping, the seat in it, the session's number. Immutable;
+// replaced as a whole when the daemon comes back with another region.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -22,7 +22,8 @@
 namespace oj::client {
 
 struct Attachment final : ForkAware {
-  // Attaches to the region that a daemon's Welcome names; a worker also takes its seat. kGone: replaced meanwhile.
+  // Attaches to the region that a daemon's Welcome names; a worker also takes its seat. kGone:
+  // replaced meanwhile.
   static Result<std::shared_ptr<Attachment>> make(const Joined& joined,
                                                   const journal::Folder& folder, bool monitor);
   Attachment() = default;
@@ -32,7 +33,8 @@ struct Attachment final : ForkAware {
 
   // Is it of no more use for appending, whatever the daemon says?
   bool lost() const noexcept { return region->retired() || (seat && !seat->held()); }
-  // Forgets everything and closes the descriptors; touches nothing shared. The object itself stays for ever.
+  // Forgets everything and closes the descriptors; touches nothing shared. The object itself stays
+  // for ever.
   Then after_fork_in_child() noexcept override;
 
   std::uint64_t number = 0;  // 1, 2, ... within a session; set before it becomes current
@@ -50,7 +52,8 @@ class CurrentAttachment {
   }
   // Whether get() would give another one than last time: cheap. 0: there is none.
   std::uint64_t number() const {
-    return number_.load(std::memory_order_acquire);  // pairs with replace(): the mutex guards the rest
+    return number_.load(
+        std::memory_order_acquire);  // pairs with replace(): the mutex guards the rest
   }
   void replace(std::shared_ptr<Attachment> next) {
     const std::lock_guard lock(mutex_);

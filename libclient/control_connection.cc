@@ -35,7 +35,8 @@ Ready wait_ready(int fd, short events, int cancel_fd, Deadline deadline) {
   }
 }
 
-// A pidfd of this process: the proof of its death that the daemon keeps. -1 where the kernel or a sandbox has none.
+// A pidfd of this process: the proof of its death that the daemon keeps. -1 where the kernel or a
+// sandbox has none.
 int own_pidfd() { return static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)); }
 
 // The address of `path`. Paths longer than an address goes through a descriptor of their folder.

@@ -1,7 +1,8 @@
 // One connection to a daemon's control socket: packets out, packets in, with deadlines.
 //
-// The open socket is a session's tie to its daemon: end of file here means that the daemon process is gone. Sends and
-// receives never wait longer than their deadline, also when the daemon is stopped or its backlog is full.
+// The open socket is a session's tie to its daemon: end of file here means that the daemon process
+// is gone. Sends and receives never wait longer than their deadline, also when the daemon is
+// stopped or its backlog is full.
 //
 // Not thread-safe. Closed by itself in a fork child.
 //
@@ -34,7 +35,8 @@ class ControlConnection final : ForkAware {
   enum class Pass { kNothing, kOwnPidfd };
   Result<void> send(const schema::ControlMessage& message, Pass pass, Deadline deadline,
                     int cancel_fd);
-  // kGone: end of file. kBusy: not until the deadline. kCorrupt, kIncompatible: as decode_control().
+  // kGone: end of file. kBusy: not until the deadline. kCorrupt, kIncompatible: as
+  // decode_control().
   Result<schema::ControlMessage> receive(Deadline deadline, int cancel_fd);
   // Is the daemon still at the other end? Does not wait; anything that it said unasked is dropped.
   bool alive();

@@ -75,8 +75,9 @@ Result<Pipe> make_pipe() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return io_error("pipe for optjournald", errno);
   Pipe made{Fd(ends[0]), Fd(ends[1])};
-  // The spawned process gets them as descriptors 1 and 2 by dup2, which clears close-on-exec; if the host program has
-  // closed its standard descriptors, an end could already *be* 1 or 2 and would keep the flag.
+  // The spawned process gets them as descriptors 1 and 2 by dup2, which clears close-on-exec; if
+  // the host program has closed its standard descriptors, an end could already *be* 1 or 2 and
+  // would keep the flag.
   for (Fd* end : {&made.read, &made.write}) {
     if (end->get() > 2) continue;
     const int moved = ::fcntl(end->get(), F_DUPFD_CLOEXEC, 3);
@@ -106,9 +107,9 @@ Result<pid_t> spawn(const std::vector<std::string>& words, const Pipe& out, cons
   sigfillset(&all);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &all);  // an ignored SIGCHLD would be inherited
-  posix_spawnattr_setflags(&attributes, static_cast<short>(POSIX_SPAWN_SETSIGMASK |
-                                                           POSIX_SPAWN_SETSIGDEF |
-                                                           POSIX_SPAWN_SETSID));
+  posix_spawnattr_setflags(
+      &attributes,
+      static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID));
   pid_t pid = -1;
   const int failed =
       ::posix_spawn(&pid, words[0].c_str(), &actions, &attributes, arguments.data(), environ);
@@ -118,9 +119,9 @@ Result<pid_t> spawn(const std::vector<std::string>& words, const Pipe& out, cons
   return pid;
 }
 
-// Takes the exit status of the process that we spawned, ending it if it will not end by itself: it has no duty left.
-// Through its pidfd, since with SIGCHLD ignored the number may already be somebody else's.
-// The status, or -1 if it is not to be had.
+// Takes the exit status of the process that we spawned, ending it if it will not end by itself: it
+// has no duty left. Through its pidfd, since with SIGCHLD ignored the number may already be
+// somebody else's. The status, or -1 if it is not to be had.
 int reap(pid_t pid, const Fd& pidfd, std::int64_t patience_ms) {
   if (pidfd) {
     pollfd ended{pidfd.get(), POLLIN, 0};
@@ -163,13 +164,15 @@ Heard listen(const Pipe& out, const Pipe& err, std::string& said, Deadline deadl
                         {err_open ? err.read.get() : -1, POLLIN, 0},
                         {cancel_fd, POLLIN, 0}};
     const std::int64_t left_ms =
-        deadline.is_never() ? 60'000 : std::min<std::int64_t>(deadline.left_ns() / kNsPerMs + 1, 60'000);
+        deadline.is_never() ? 60'000
+                            : std::min<std::int64_t>(deadline.left_ns() / kNsPerMs + 1, 60'000);
     const int count = ::poll(polled, 3, static_cast<int>(left_ms));
     if (count > 0 && polled[2].revents != 0) return Heard::kCancelled;
     std::array<char, 4096> buffer;
     if (count > 0 && polled[0].revents != 0) {
       const ssize_t got = ::read(out.read.get(), buffer.data(), buffer.size());
-      if (got > 0 && ready.size() < kSaidBytesMax) ready.append(buffer.data(), static_cast<std::size_t>(got));
+      if (got > 0 && ready.size() < kSaidBytesMax)
+        ready.append(buffer.data(), static_cast<std::size_t>(got));
       if (ready.starts_with("READY\n")) return Heard::kReady;
       if (got == 0) {
         out_open = false;
@@ -178,7 +181,8 @@ Heard listen(const Pipe& out, const Pipe& err, std::string& said, Deadline deadl
     }
     if (count > 0 && polled[1].revents != 0) {
       const ssize_t got = ::read(err.read.get(), buffer.data(), buffer.size());
-      if (got > 0 && said.size() < kSaidBytesMax) said.append(buffer.data(), static_cast<std::size_t>(got));
+      if (got > 0 && said.size() < kSaidBytesMax)
+        said.append(buffer.data(), static_cast<std::size_t>(got));
       if (got == 0) err_open = false;
     }
     if (deadline.passed()) return out_open ? Heard::kDeadline : Heard::kEnded;
@@ -238,8 +242,8 @@ Result<void> start_embedded_daemon(const DaemonStart& start, Deadline deadline, 
     case Heard::kReady: return {};
     case Heard::kCancelled: return cancelled();
     case Heard::kDeadline:
-      return Error{Code::kBusy, *program + " --embedded " + start.folder +
-                                    " does not serve yet" + (said.empty() ? "" : ": " + said)};
+      return Error{Code::kBusy, *program + " --embedded " + start.folder + " does not serve yet" +
+                                    (said.empty() ? "" : ": " + said)};
     case Heard::kEnded: break;
   }
   if (said.empty()) said = *program + " --embedded " + start.folder + " ended without a word";

@@ -68,7 +68,8 @@ Result<schema::Status> daemon_status(const std::string& location) {
   Result<schema::ControlMessage> answer = ask(conversation, schema::StatusRequest{}, deadline);
   if (!answer) return answer.error();
   if (auto* status = std::get_if<schema::Status>(&*answer)) return std::move(*status);
-  return Error{Code::kCorrupt, location + ": the daemon answered a status request with something else"};
+  return Error{Code::kCorrupt,
+               location + ": the daemon answered a status request with something else"};
 }
 
 Result<void> stop_daemon(const std::string& location, Deadline deadline) {
@@ -77,12 +78,14 @@ Result<void> stop_daemon(const std::string& location, Deadline deadline) {
   Result<schema::ControlMessage> answer = ask(conversation, schema::StopRequest{}, deadline);
   if (!answer) return answer.error();
   if (!std::holds_alternative<schema::Stopping>(*answer)) {
-    return Error{Code::kCorrupt, location + ": the daemon answered a stop request with something else"};
+    return Error{Code::kCorrupt,
+                 location + ": the daemon answered a stop request with something else"};
   }
   // End of file: it has drained. Then its lock: it has ended.
   while (conversation.connection.alive()) {
     if (deadline.passed()) {
-      return Error{Code::kBusy, location + ": the daemon is stopping and has not ended until the deadline"};
+      return Error{Code::kBusy,
+                   location + ": the daemon is stopping and has not ended until the deadline"};
     }
     sleep_unless_cancelled(-1, Deadline::in_ms(kEndedLookMs));
   }
@@ -91,7 +94,8 @@ Result<void> stop_daemon(const std::string& location, Deadline deadline) {
     Result<std::optional<journal::Holder>> holder = conversation.folder->holder();
     if (holder && !holder->has_value()) return {};
     if (deadline.passed()) {
-      return Error{Code::kBusy, location + ": the daemon is stopping and has not ended until the deadline"};
+      return Error{Code::kBusy,
+                   location + ": the daemon is stopping and has not ended until the deadline"};
     }
     sleep_unless_cancelled(-1, Deadline::in_ms(kEndedLookMs));
   }

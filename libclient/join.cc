@@ -36,7 +36,8 @@ Tried say_hello(const JoinRequest& request, const std::string& runtime_folder,
   }
   const auto pass = request.hello.monitor ? ControlConnection::Pass::kNothing
                                           : ControlConnection::Pass::kOwnPidfd;
-  if (auto done = connection.send(request.hello, pass, request.deadline, request.cancel_fd); !done) {
+  if (auto done = connection.send(request.hello, pass, request.deadline, request.cancel_fd);
+      !done) {
     return failed(done.error());
   }
   Result<schema::ControlMessage> answer = connection.receive(request.deadline, request.cancel_fd);
@@ -51,7 +52,8 @@ Tried say_hello(const JoinRequest& request, const std::string& runtime_folder,
                             ? static_cast<Code>(refusal->code)
                             : Code::kRefused,
                         std::move(refusal->message)};
-    // "Gone" answers a rejoin whose slot is no more: the caller's to decide. To a newcomer it says: I am ending.
+    // "Gone" answers a rejoin whose slot is no more: the caller's to decide. To a newcomer it says:
+    // I am ending.
     tried.passing = tried.error.code == Code::kGone && !request.hello.rejoin;
     return tried;
   }
@@ -112,8 +114,10 @@ Result<Joined> join(const JoinRequest& request, ControlConnection& connection) {
       return started.error();
     }
     if (request.deadline.passed()) {
-      return Error{Code::kGone, "no daemon for " + request.location.text + " until the deadline: " +
-                                    last.message, last.os_error};
+      return Error{
+          Code::kGone,
+          "no daemon for " + request.location.text + " until the deadline: " + last.message,
+          last.os_error};
     }
     if (!sleep_unless_cancelled(request.cancel_fd, Deadline::in_ms(pause_ms))) return cancelled();
   }

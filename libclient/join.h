@@ -1,4 +1,5 @@
-// From a location to a daemon that has said Welcome: find it, start it if need be, outlive its being replaced.
+// From a location to a daemon that has said Welcome: find it, start it if need be, outlive its
+// being replaced.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -29,10 +30,10 @@ struct JoinRequest {
   int cancel_fd = -1;
 };
 
-// Any number of processes may do this at once for one folder: one of them starts the daemon, the others wait for it,
-// and a starter that was stopped holds them up for kStarterPatienceMs only.
-// kGone: nobody serves and none is to be started, or none was to be had until the deadline (why is in the message).
-// Otherwise the daemon's refusal, or why it could not be started.
+// Any number of processes may do this at once for one folder: one of them starts the daemon, the
+// others wait for it, and a starter that was stopped holds them up for kStarterPatienceMs only.
+// kGone: nobody serves and none is to be started, or none was to be had until the deadline (why is
+// in the message). Otherwise the daemon's refusal, or why it could not be started.
 Result<Joined> join(const JoinRequest& request, ControlConnection& connection);
 
 // The runtime folder of the daemon that serves the location now, empty if none does.

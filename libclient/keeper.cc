@@ -16,7 +16,7 @@
 namespace oj::client {
 namespace {
 
-constexpr std::int64_t kPauseMsMin = 50;    // between failed tries to get a daemon
+constexpr std::int64_t kPauseMsMin = 50;  // between failed tries to get a daemon
 constexpr std::int64_t kPauseMsMax = 1'000;
 
 void ring(const Fd& event) {
@@ -91,7 +91,8 @@ void Keeper::run() {
       continue;
     }
     set_tied(false);
-    const Deadline deadline = Deadline::in_ms(std::max<std::int64_t>(session_.options.open_timeout_ms, 1'000));
+    const Deadline deadline =
+        Deadline::in_ms(std::max<std::int64_t>(session_.options.open_timeout_ms, 1'000));
     Result<void> tied = tie(deadline, std::move(current));
     if (tied) {
       pause_ms = kPauseMsMin;
@@ -115,8 +116,9 @@ void Keeper::sleep_until_something_happens() {
 }
 
 Result<void> Keeper::tie(Deadline deadline, std::shared_ptr<Attachment> before) {
-  JoinRequest request{session_.location, session_.folder, session_.options,
-                      hello_of(session_.options), !session_.location.service, deadline, stop_.get()};
+  JoinRequest request{
+      session_.location,          session_.folder, session_.options, hello_of(session_.options),
+      !session_.location.service, deadline,        stop_.get()};
   if (before && !before->lost() && !wants_another(before->number)) {
     request.hello.rejoin = true;
     request.hello.slot = before->seat->slot().index;
@@ -173,16 +175,15 @@ bool Keeper::wants_another(std::uint64_t number) const {
 void Keeper::ask_for_another(std::uint64_t number) {
   std::uint64_t seen = unwanted_.load(std::memory_order_relaxed);  // hint: checked by the CAS
   while (seen < number &&
-         !unwanted_.compare_exchange_weak(seen, number, std::memory_order_release,  // pairs with wants_another()
-                                          std::memory_order_relaxed)) {
-  }
+         !unwanted_.compare_exchange_weak(seen, number,
+                                          std::memory_order_release,  // pairs with wants_another()
+                                          std::memory_order_relaxed)) {}
   ring(wake_);
 }
 
 bool Keeper::wait_for_another(std::uint64_t number, Deadline deadline) {
   std::unique_lock lock(mutex_);
-  return wait_until(changed_, lock, deadline,
-                    [&] { return session_.current.number() != number; });
+  return wait_until(changed_, lock, deadline, [&] { return session_.current.number() != number; });
 }
 
 bool Keeper::wait_tied(Deadline deadline) {

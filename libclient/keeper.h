@@ -1,9 +1,10 @@
 // Keeps a worker's session tied to a daemon, whatever happens to daemons.
 //
-// One thread a session, with all signals blocked, asleep on the control socket: no wake-ups while nothing happens. At
-// end of file it joins again at once: the same seat if the new daemon took the region over (the usual case after a
-// crash: nobody but this thread notices), another region otherwise; and for an embedded journal that nobody serves it
-// starts a daemon, so that published records never wait for one longer than its start.
+// One thread a session, with all signals blocked, asleep on the control socket: no wake-ups while
+// nothing happens. At end of file it joins again at once: the same seat if the new daemon took the
+// region over (the usual case after a crash: nobody but this thread notices), another region
+// otherwise; and for an embedded journal that nobody serves it starts a daemon, so that published
+// records never wait for one longer than its start.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -72,8 +73,9 @@ class Keeper {
   ControlConnection connection_;  // of the thread, once it runs
   Fd stop_, wake_;                // eventfds
   std::atomic<bool> stopping_{false};
-  std::atomic<std::uint64_t> unwanted_{0};  // the highest number that ask_for_another() was called with
-  mutable std::mutex mutex_;                // guards what follows
+  std::atomic<std::uint64_t> unwanted_{
+      0};                     // the highest number that ask_for_another() was called with
+  mutable std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   bool tied_ = false;
   std::optional<Trouble> trouble_;

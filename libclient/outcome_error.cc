@@ -42,17 +42,20 @@ Error outcome_error(const replay::Outcome& outcome, const schema::Operation& ope
   using enum replay::OutcomeCode;
   switch (outcome.code) {
     case kNoSuchStudy:
-      return Error{Code::kInvalid, "study " + std::to_string(subject(operation)) + " does not exist"};
+      return Error{Code::kInvalid,
+                   "study " + std::to_string(subject(operation)) + " does not exist"};
     case kNoSuchTrial:
-      return Error{Code::kInvalid, "trial " + std::to_string(subject(operation)) + " does not exist"};
+      return Error{Code::kInvalid,
+                   "trial " + std::to_string(subject(operation)) + " does not exist"};
     case kStudyExists: {
       const auto* create = std::get_if<schema::CreateStudy>(&operation);
       const std::string name = create == nullptr ? "" : std::string(create->name);
-      return Error{Code::kInvalid,
-                   "Another study with name '" + name +
-                       "' already exists. Please specify a different name, or reuse the existing "
-                       "one by setting `load_if_exists` (for Python API) or `--skip-if-exists` flag "
-                       "(for CLI)."};
+      return Error{
+          Code::kInvalid,
+          "Another study with name '" + name +
+              "' already exists. Please specify a different name, or reuse the existing "
+              "one by setting `load_if_exists` (for Python API) or `--skip-if-exists` flag "
+              "(for CLI)."};
     }
     case kTrialFinished:
       return Error{Code::kRefused, "Trial#" + std::to_string(outcome.id) +

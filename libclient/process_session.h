@@ -1,4 +1,5 @@
-// A Session's life in one process: what Session forwards to, replaced by a fresh one in a fork child.
+// A Session's life in one process: what Session forwards to, replaced by a fresh one in a fork
+// child.
 //
 // SPDX-License-Identifier: MIT
 #pragma once

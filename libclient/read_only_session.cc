@@ -45,14 +45,16 @@ ReadOnlySession::~ReadOnlySession() {
 Result<void> ReadOnlySession::look(Deadline deadline) {
   if (options_.mode == OpenOptions::Mode::kOffline) return {};
   const std::lock_guard lock(mutex_);
-  if (connection_.alive()) return {};
+  const auto current = current_.get();
+  if (connection_.alive() && !(current && current->lost())) return {};
   const std::int64_t now_ns = monotonic_ns();
   if (looked_ns_ != 0 && now_ns - looked_ns_ < kLookMs * kNsPerMs) return {};
   looked_ns_ = now_ns;
   Result<void> attached = attach(deadline);
   if (attached) return {};
   connection_.close();
-  // Nobody serves, or a daemon is about to: until then the region that we have, or the disk, is all there is.
+  // Nobody serves, or a daemon is about to: until then the region that we have, or the disk, is all
+  // there is.
   const Code code = attached.error().code;
   if (code == Code::kGone || code == Code::kBusy) return {};
   return attached.error();
@@ -96,9 +98,9 @@ Result<void> ReadOnlySession::wait_synced(std::uint64_t seq_end, Deadline deadli
   for (;;) {
     if (synced_end() >= seq_end) return {};
     if (deadline.passed()) {
-      return Error{Code::kBusy, location_.text + ": not synced until the deadline: synced stands at " +
-                                    std::to_string(synced_end()) + ", asked for " +
-                                    std::to_string(seq_end)};
+      return Error{Code::kBusy,
+                   location_.text + ": not synced until the deadline: synced stands at " +
+                       std::to_string(synced_end()) + ", asked for " + std::to_string(seq_end)};
     }
     sleep_unless_cancelled(-1, next_look(deadline));
   }

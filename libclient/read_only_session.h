@@ -1,5 +1,5 @@
-// A session that only reads: of a monitor, attached read-only while a daemon serves and offline while none does; or
-// always offline.
+// A session that only reads: of a monitor, attached read-only while a daemon serves and offline
+// while none does; or always offline.
 //
 // It has no thread: it looks at its daemon when it is called, at most every kLookMs.
 //

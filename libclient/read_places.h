@@ -1,4 +1,5 @@
-// The readers of one process: as many as a slot has hazard words, less the one for comparing regions.
+// The readers of one process: as many as a slot has hazard words, less the one for comparing
+// regions.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -18,8 +19,8 @@ class ReadPlaces {
  public:
   explicit ReadPlaces(const journal::Folder& folder);
 
-  // As RecordReader::read with whatever attachment is current once a place is free. More threads than places take
-  // turns.
+  // As RecordReader::read with whatever attachment is current once a place is free. More threads
+  // than places take turns.
   Result<Session::ReadResult> read(const CurrentAttachment& current, std::uint64_t disk_end,
                                    std::uint64_t from, const Session::Take& take,
                                    std::uint64_t records_max);

@@ -81,10 +81,9 @@ Result<Session::ReadResult> RecordReader::read(const std::shared_ptr<Attachment>
     if (found == shm::Reader::Found::kNotPublished) return Session::ReadResult{progress.seq, true};
     const std::uint64_t synced = shm::synced(*attachment_->region);
     if (progress.seq >= synced) {
-      return Error{Code::kCorrupt, attachment_->region->path() + ": record " +
-                                       std::to_string(progress.seq) +
-                                       " is gone from the ring, but synced stands at " +
-                                       std::to_string(synced)};
+      return Error{Code::kCorrupt,
+                   attachment_->region->path() + ": record " + std::to_string(progress.seq) +
+                       " is gone from the ring, but synced stands at " + std::to_string(synced)};
     }
     // As far as the ring has nothing; from there on it is the faster place.
     const std::uint64_t retained = shm::retained(*attachment_->region);

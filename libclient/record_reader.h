@@ -1,7 +1,8 @@
-// Records of one journal in order, wherever they are: in place from the ring while it has them, else from the segments.
+// Records of one journal in order, wherever they are: in place from the ring while it has them,
+// else from the segments.
 //
-// A slow reader falls off the ring and goes on from disk; when it has caught up with the ring it reads there again.
-// Not thread-safe.
+// A slow reader falls off the ring and goes on from disk; when it has caught up with the ring it
+// reads there again. Not thread-safe.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -25,7 +26,8 @@ class RecordReader {
   RecordReader(const journal::Folder& folder, std::uint32_t hazard_index)
       : folder_(folder), hazard_index_(hazard_index) {}
 
-  // As Session::read, of `attachment`'s region and the segments; of the segments alone below `disk_end` if it is null.
+  // As Session::read, of `attachment`'s region and the segments; of the segments alone below
+  // `disk_end` if it is null.
   Result<Session::ReadResult> read(const std::shared_ptr<Attachment>& attachment,
                                    std::uint64_t disk_end, std::uint64_t from,
                                    const Session::Take& take, std::uint64_t records_max);
@@ -38,7 +40,8 @@ class RecordReader {
     bool stopped = false;  // by take or records_max
   };
   void use(const std::shared_ptr<Attachment>& attachment);
-  // Both hand out records until there are no more at this place; the ring's answer is what it said last.
+  // Both hand out records until there are no more at this place; the ring's answer is what it said
+  // last.
   shm::Reader::Found read_ring(Progress& progress, const Session::Take& take);
   Result<void> read_disk(Progress& progress, std::uint64_t end, const Session::Take& take);
 

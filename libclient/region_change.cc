@@ -22,7 +22,8 @@ Name name_of(std::span<const std::byte> record) {
 Error lost_error(std::uint64_t lost, std::uint64_t from) {
   return Error{Code::kGone, "the journal's shared memory vanished and " + std::to_string(lost) +
                                 " published records that were not yet on disk were lost with it, "
-                                "from record " + std::to_string(from) + " on"};
+                                "from record " +
+                                std::to_string(from) + " on"};
 }
 
 }  // namespace
@@ -46,7 +47,8 @@ Result<RegionChange> compare_regions(const std::shared_ptr<Attachment>& before,
   }
   RecordReader reader(folder, kComparingHazard);
   std::vector<Name> names;
-  // An error only ends what there is to compare with: what cannot be read there can be read by nobody.
+  // An error only ends what there is to compare with: what cannot be read there can be read by
+  // nobody.
   (void)reader.read(
       before, 0, synced,
       [&names](std::uint64_t, std::span<const std::byte> record) {

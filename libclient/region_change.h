@@ -1,9 +1,10 @@
 // What became of the records when a region was replaced by another one.
 //
-// Normally nothing: a daemon that ends has synced everything, and one that is restarted goes on with the same region.
-// Only when the region vanishes under living sessions (its file was deleted, then the daemon died) are records lost
-// that were published and not yet on disk. A record's name (session, op_no) is unique, so what survived is found by
-// comparing: the old region, still mapped here, against the new journal.
+// Normally nothing: a daemon that ends has synced everything, and one that is restarted goes on
+// with the same region. Only when the region vanishes under living sessions (its file was deleted,
+// then the daemon died) are records lost that were published and not yet on disk. A record's name
+// (session, op_no) is unique, so what survived is found by comparing: the old region, still mapped
+// here, against the new journal.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -25,7 +26,7 @@ namespace oj::client {
 struct RegionChange {
   schema::SessionId old_session = 0;  // ours, in the region that is no more
   std::uint64_t shared_end = 0;       // records below are the same in both
-  std::uint64_t lost = 0;             // records from shared_end on that were published in the old region only
+  std::uint64_t lost = 0;  // records from shared_end on that were published in the old region only
 };
 
 // Compares from the old region's `synced` on. Uses hazard word kComparingHazard of both slots.
@@ -39,8 +40,8 @@ class RegionChanges {
  public:
   void add(const RegionChange& change);
 
-  // A reader at `from`, which has seen every record below it. kGone, until it begins again at or below the first
-  // record that was lost.
+  // A reader at `from`, which has seen every record below it. kGone, until it begins again at or
+  // below the first record that was lost.
   Result<void> check_position(std::uint64_t from);
   // Records below `seq_end` as they stood when `session` was ours. kGone if some were lost since.
   Result<void> check_kept(schema::SessionId session, std::uint64_t seq_end) const;

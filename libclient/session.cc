@@ -12,8 +12,9 @@
 
 namespace oj::client {
 
-// What survives a fork: location and options. The ProcessSession does not; the child leaks its copy of it (threads that
-// do not exist there may have held its locks, and its mapping is gone) and opens another one at its first call.
+// What survives a fork: location and options. The ProcessSession does not; the child leaks its copy
+// of it (threads that do not exist there may have held its locks, and its mapping is gone) and
+// opens another one at its first call.
 struct Session::Impl final : ForkAware {
   Impl(Location where, OpenOptions how) : location(std::move(where)), options(std::move(how)) {
     ForkGuard().add(*this);
@@ -30,13 +31,16 @@ struct Session::Impl final : ForkAware {
   }
 
   Result<ProcessSession*> get() {
-    if (ProcessSession* open = current.load(std::memory_order_acquire)) return open;  // pairs with below
+    if (ProcessSession* open = current.load(std::memory_order_acquire))
+      return open;  // pairs with below
     const std::lock_guard lock(opening);
-    if (ProcessSession* open = current.load(std::memory_order_acquire)) return open;  // pairs with below
+    if (ProcessSession* open = current.load(std::memory_order_acquire))
+      return open;  // pairs with below
     Result<std::unique_ptr<ProcessSession>> opened = ProcessSession::open(location, options);
     if (!opened) return opened.error();
     ProcessSession* const open = opened->release();
-    current.store(open, std::memory_order_release);  // pairs with get(): it is whole before it is seen
+    current.store(open,
+                  std::memory_order_release);  // pairs with get(): it is whole before it is seen
     return open;
   }
 

@@ -120,8 +120,8 @@ Result<void> Storage::Impl::catch_up(Core& now, Own* own) {
     if (!record) {
       if (record.error().code == Code::kIncompatible) {
         stopped = record.error();
-        stopped->message = session->location().text + ", record " + std::to_string(seq) + ": " +
-                           stopped->message;
+        stopped->message =
+            session->location().text + ", record " + std::to_string(seq) + ": " + stopped->message;
         return false;
       }
       now.state.apply_tombstone(seq);
@@ -148,8 +148,8 @@ Result<void> Storage::Impl::catch_up(Core& now, Own* own) {
 }
 
 Result<Storage::Impl::Own> Storage::Impl::publish(Core& now, const schema::Operation& operation) {
-  Result<Appended> appended = session->append(now.encoder.encode(operation),
-                                              Durability::kPublished, Deadline::at_once());
+  Result<Appended> appended =
+      session->append(now.encoder.encode(operation), Durability::kPublished, Deadline::at_once());
   if (!appended) return appended.error();
   Own own;
   own.appended = *appended;

@@ -1,14 +1,16 @@
 // An Optuna storage in C++: a Session, the State replayed from it, and one call for each operation.
 //
-// Every call first replays all that was published before it began, so reads are linearisable on the box. A write is
-// checked against the state, published, and replayed; the *order* decides, so its outcome is what replay says, the
-// same in every process.
+// Every call first replays all that was published before it began, so reads are linearisable on the
+// box. A write is checked against the state, published, and replayed; the *order* decides, so its
+// outcome is what replay says, the same in every process.
 //
-// Errors: kInvalid (no such study or trial, the name is taken, incompatible distribution: see outcome_error()), kRefused
-// (the trial is finished), and what Session::append says. Reads take what they need inside read(), under the lock.
+// Errors: kInvalid (no such study or trial, the name is taken, incompatible distribution: see
+// outcome_error()), kRefused (the trial is finished), and what Session::append says. Reads take
+// what they need inside read(), under the lock.
 //
-// Threads, fork, restart: as Session. kGone from a call that is no write, or that wrote nothing: published records were
-// lost with their region (see Session::read); it is said once, the next call reads the journal anew. A call never holds the lock while it waits for room or for the disk.
+// Threads, fork, restart: as Session. kGone from a call that is no write, or that wrote nothing:
+// published records were lost with their region (see Session::read); it is said once, the next call
+// reads the journal anew. A call never holds the lock while it waits for room or for the disk.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -30,43 +32,49 @@
 namespace oj::client {
 
 struct WriteOptions {
-  // Unset: kSynced for creating and deleting a study and finishing a trial, kPublished for everything else.
+  // Unset: kSynced for creating and deleting a study and finishing a trial, kPublished for
+  // everything else.
   std::optional<Durability> durability;
   Deadline deadline = Deadline::never();
 };
 
 class Storage {
  public:
-  static Result<std::shared_ptr<Storage>> open(const std::string& location, const OpenOptions& options = {});
+  static Result<std::shared_ptr<Storage>> open(const std::string& location,
+                                               const OpenOptions& options = {});
   ~Storage();
 
   Session& session();
 
-  // One record with one operation. The outcome is what the order decided; whether an outcome is an error is the
-  // caller's business (outcome_error() words it). When check() against the caught-up state refuses, nothing is written
-  // and that outcome is returned.
-  // In two steps for callers that hold a lock of their own (Python's): try_write() never waits (kBusy when it would
-  // have to); settle() waits for the durability that was asked for.
+  // One record with one operation. The outcome is what the order decided; whether an outcome is an
+  // error is the caller's business (outcome_error() words it). When check() against the caught-up
+  // state refuses, nothing is written and that outcome is returned. In two steps for callers that
+  // hold a lock of their own (Python's): try_write() never waits (kBusy when it would have to);
+  // settle() waits for the durability that was asked for.
   struct Written {
     replay::Outcome outcome;
-    std::uint64_t seq = 0;      // of the record; UINT64_MAX when nothing was written
+    std::uint64_t seq = 0;          // of the record; UINT64_MAX when nothing was written
     schema::SessionId session = 0;  // that wrote it
-    bool must_wait = false;     // not yet as durable as asked for: call settle()
+    bool must_wait = false;         // not yet as durable as asked for: call settle()
   };
   Result<Written> try_write(const schema::Operation& operation, const WriteOptions& options);
-  Result<void> wait_for_room(Deadline deadline);           // after kBusy from try_write
+  Result<void> wait_for_room(Deadline deadline);  // after kBusy from try_write
   Result<void> settle(const Written& written, Deadline deadline);
   // All of it at once: waits for room and durability.
-  Result<replay::Outcome> write(const schema::Operation& operation, const WriteOptions& options = {});
+  Result<replay::Outcome> write(const schema::Operation& operation,
+                                const WriteOptions& options = {});
 
   // C++ workers' conveniences over write(); outcomes that are no success become errors.
-  Result<schema::StudyId> create_study(std::string_view name, std::span<const schema::Direction> directions,
+  Result<schema::StudyId> create_study(std::string_view name,
+                                       std::span<const schema::Direction> directions,
                                        bool load_if_exists, const WriteOptions& options = {});
-  // Takes the WAITING trial with the lowest number and makes it RUNNING, exactly once over all processes; nothing if
-  // none waits.
-  Result<std::optional<schema::TrialId>> pop_waiting(schema::StudyId study, const WriteOptions& options = {});
+  // Takes the WAITING trial with the lowest number and makes it RUNNING, exactly once over all
+  // processes; nothing if none waits.
+  Result<std::optional<schema::TrialId>> pop_waiting(schema::StudyId study,
+                                                     const WriteOptions& options = {});
 
-  // Catches up, then calls `use` with the state, under this process's lock. Keep it short; do not call back in.
+  // Catches up, then calls `use` with the state, under this process's lock. Keep it short; do not
+  // call back in.
   Result<void> read(const std::function<void(const replay::State&)>& use);
   // Without catching up: the state as of the last call.
   void peek(const std::function<void(const replay::State&)>& use);

@@ -19,7 +19,8 @@ namespace {
 
 // Sleepers look again this often: whether a daemon is to be had, whether the region is another one.
 constexpr std::int64_t kLookMs = 500;
-constexpr std::int64_t kCloseMs = 2'000;     // for ending cleanly although the ring is full or the daemon just died
+constexpr std::int64_t kCloseMs =
+    2'000;  // for ending cleanly although the ring is full or the daemon just died
 constexpr std::int64_t kAnnounceMs = 2'000;  // likewise for beginning again in another region
 
 Deadline sooner(Deadline a, Deadline b) { return a.at_ns <= b.at_ns ? a : b; }
@@ -39,23 +40,22 @@ WorkerSession::WorkerSession(const Location& location, const OpenOptions& option
       folder_(std::move(folder)),
       lanes_(current_),
       places_(folder_),
-      keeper_({location_, folder_, options_, current_, changes_},
-              [this](schema::SessionId former) {
-                lanes_.refresh();
-                places_.refresh(current_.get().get());
-                // Without room the new session is announced by nothing but its records: it works all the same.
-                (void)announce(former, Deadline::in_ms(kAnnounceMs));
-              }) {}
+      keeper_({location_, folder_, options_, current_, changes_}, [this](schema::SessionId former) {
+        lanes_.refresh();
+        places_.refresh(current_.get().get());
+        // Without room the new session is announced by nothing but its records: it works all the
+        // same.
+        (void)announce(former, Deadline::in_ms(kAnnounceMs));
+      }) {}
 
 Result<std::unique_ptr<ProcessSession>> WorkerSession::open(const Location& location,
                                                             const OpenOptions& options) {
   const Deadline deadline = Deadline::in_ms(options.open_timeout_ms);
-  Result<journal::Folder> folder = journal::Folder::open(
-      location.folder, location.service ? journal::Folder::IfAbsent::kRefuse
-                                        : journal::Folder::IfAbsent::kCreate);
+  Result<journal::Folder> folder =
+      journal::Folder::open(location.folder, location.service ? journal::Folder::IfAbsent::kRefuse
+                                                              : journal::Folder::IfAbsent::kCreate);
   if (!folder) return folder.error();
-  std::unique_ptr<WorkerSession> session(
-      new WorkerSession(location, options, std::move(*folder)));
+  std::unique_ptr<WorkerSession> session(new WorkerSession(location, options, std::move(*folder)));
   if (auto done = session->keeper_.start(deadline); !done) return done.error();
   if (auto done = session->announce(0, deadline); !done) return done.error();
   return std::unique_ptr<ProcessSession>(std::move(session));
@@ -106,7 +106,8 @@ std::uint64_t WorkerSession::generation() {
 
 Result<Appended> WorkerSession::append(std::span<std::byte> record, Durability durability,
                                        Deadline deadline) {
-  if (record.size() < schema::kRecordHeaderBytes) {  // what an Encoder gives for one that is far too long
+  if (record.size() <
+      schema::kRecordHeaderBytes) {  // what an Encoder gives for one that is far too long
     return Error{Code::kInvalid, location_.text + ": a record has at least " +
                                      std::to_string(schema::kRecordHeaderBytes) + " bytes, not " +
                                      std::to_string(record.size())};
@@ -168,6 +169,16 @@ Result<void> WorkerSession::wait_for_other_attachment(std::uint64_t used, Deadli
   }
 }
 
+Result<std::shared_ptr<Attachment>> WorkerSession::usable_attachment(Deadline deadline) {
+  for (;;) {
+    std::shared_ptr<Attachment> attachment = current_.get();
+    if (!attachment || !attachment->lost()) return attachment;
+    if (auto done = wait_for_other_attachment(attachment->number, deadline); !done) {
+      return done.error();
+    }
+  }
+}
+
 Result<void> WorkerSession::check_daemon() const {
   const std::optional<Keeper::Trouble> trouble = keeper_.trouble();
   if (!trouble) return {};
@@ -200,27 +211,30 @@ Result<void> WorkerSession::wait_synced(const Appended& appended, Deadline deadl
 
 Result<void> WorkerSession::wait_synced(std::uint64_t seq_end, Deadline deadline) {
   for (;;) {
-    const auto attachment = current_.get();
-    if (attachment) {
+    const auto usable = usable_attachment(deadline);
+    if (!usable) return usable.error();
+    if (const std::shared_ptr<Attachment>& attachment = *usable) {
       const std::shared_ptr<shm::Region>& region = attachment->region;
       if (shm::synced(*region) >= seq_end) return {};
       if (const int os_error = shm::degraded(*region); os_error != 0) {
         return io_error("the daemon of " + location_.text + " cannot sync at present", os_error);
       }
       if (auto daemon = check_daemon(); !daemon) return daemon.error();
-      if (shm::wait_synced(region, seq_end, next_look(deadline)) == shm::Waited::kReached) return {};
+      if (shm::wait_synced(region, seq_end, next_look(deadline)) == shm::Waited::kReached)
+        return {};
     }
     if (deadline.passed()) {
       const std::uint64_t synced = synced_end();
-      return Error{Code::kBusy, location_.text + ": not synced until the deadline: synced stands at " +
-                                    std::to_string(synced) + ", asked for " +
-                                    std::to_string(seq_end)};
+      return Error{Code::kBusy,
+                   location_.text + ": not synced until the deadline: synced stands at " +
+                       std::to_string(synced) + ", asked for " + std::to_string(seq_end)};
     }
   }
 }
 
 std::uint64_t WorkerSession::published_end() {
-  const auto attachment = current_.get();
+  const auto usable = usable_attachment(Deadline::in_ms(options_.open_timeout_ms));
+  const auto attachment = usable ? *usable : current_.get();
   return attachment ? shm::published_end(*attachment->region) : 0;
 }
 
@@ -231,7 +245,10 @@ std::uint64_t WorkerSession::synced_end() {
 
 Result<bool> WorkerSession::wait_published(std::uint64_t seq, Deadline deadline) {
   for (;;) {
-    const auto attachment = current_.get();
+    const auto usable = usable_attachment(deadline);
+    if (!usable && usable.error().code == Code::kBusy) return false;
+    if (!usable) return usable.error();
+    const std::shared_ptr<Attachment>& attachment = *usable;
     if (!attachment) return Error{Code::kGone, location_.text + ": the session is being closed"};
     const shm::SlotRef slot = attachment->seat->slot();
     const shm::Waited waited =
@@ -244,6 +261,8 @@ Result<bool> WorkerSession::wait_published(std::uint64_t seq, Deadline deadline)
 
 Result<Session::ReadResult> WorkerSession::read(std::uint64_t from, const Session::Take& take,
                                                 std::uint64_t records_max) {
+  const auto usable = usable_attachment(Deadline::in_ms(options_.open_timeout_ms));
+  if (!usable) return usable.error();
   if (auto position = changes_.check_position(from); !position) return position.error();
   return places_.read(current_, 0, from, take, records_max);
 }

@@ -1,4 +1,5 @@
-// A session that appends: lanes to write, places to read, and a keeper that sees to it that there is a daemon.
+// A session that appends: lanes to write, places to read, and a keeper that sees to it that there
+// is a daemon.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -41,6 +42,9 @@ class WorkerSession final : public ProcessSession {
   // SessionStarted, and the end of our former session if the region was replaced.
   Result<void> announce(schema::SessionId former, Deadline deadline);
   Result<void> wait_for_other_attachment(std::uint64_t used, Deadline deadline);
+  // The current attachment, once it is not one whose region the daemon has given up: others may be
+  // ahead in the next one already. Null: the session is being closed.
+  Result<std::shared_ptr<Attachment>> usable_attachment(Deadline deadline);
   // That there is no daemon, once that has lasted longer than one may take to open.
   Result<void> check_daemon() const;
 

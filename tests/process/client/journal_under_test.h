@@ -23,7 +23,7 @@ class JournalUnderTest {
   JournalUnderTest& operator=(const JournalUnderTest&) = delete;
 
   const std::string& path() const { return path_; }  // absent at first
-  OpenOptions options() const;                       // with the daemon that was built with this test
+  OpenOptions options() const;  // with the daemon that was built with this test
   std::shared_ptr<Session> open(OpenOptions::Mode mode = OpenOptions::Mode::kWorker) const;
   std::shared_ptr<Storage> storage() const;
 
@@ -39,10 +39,13 @@ class JournalUnderTest {
 // Runs `body(index)` in `count` processes forked at once; their exit statuses.
 std::vector<int> in_processes(int count, const std::function<int(int)>& body);
 
-// A record with one operation that carries `number` (a study attribute of a study that need not exist).
+// A record with one operation that carries `number` (a study attribute of a study that need not
+// exist).
 Result<Appended> append_number(Session& session, std::int64_t number, Durability durability,
                                Deadline deadline);
-// All such numbers in the journal, in order; stops at the first error, which is returned in `error`.
-std::vector<std::int64_t> read_numbers(Session& session, std::uint64_t from, Error* error = nullptr);
+// All such numbers in the journal, in order; stops at the first error, which is returned in
+// `error`.
+std::vector<std::int64_t> read_numbers(Session& session, std::uint64_t from,
+                                       Error* error = nullptr);
 
 }  // namespace oj::client

@@ -22,6 +22,13 @@
 namespace oj::client {
 namespace {
 
+void remove_region(const JournalUnderTest& journal) {
+  for (const auto& entry : std::filesystem::directory_iterator(journal.runtime_folder())) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("region-")) std::filesystem::remove(entry.path());
+  }
+}
+
 TEST(ReplacedDaemon, WorkersSeeNoErrorAndNothingPublishedIsLost) {
   JournalUnderTest journal;
   auto session = journal.open();
@@ -92,9 +99,7 @@ TEST(ReplacedRegion, SaysHowManyRecordsWereLostAndGoesOn) {
   }
   const std::uint64_t position = session->published_end();
   const schema::SessionId before = session->id();
-  for (const auto& entry : std::filesystem::directory_iterator(journal.runtime_folder())) {
-    if (entry.path().filename().string().starts_with("region-")) std::filesystem::remove(entry.path());
-  }
+  remove_region(journal);
   journal.signal_daemon(SIGKILL);
   auto waited = session->wait_synced(lost, Deadline::never());
   ASSERT_FALSE(waited);
@@ -111,6 +116,33 @@ TEST(ReplacedRegion, SaysHowManyRecordsWereLostAndGoesOn) {
   EXPECT_TRUE(session->wait_synced(*kept, Deadline::never()));
 }
 
+TEST(ReplacedRegion, NothingIsLostWhenItIsRemovedUnderALivingDaemon) {
+  JournalUnderTest journal;
+  auto writer = journal.open();
+  auto reader = journal.open();
+  auto monitor = journal.open(OpenOptions::Mode::kMonitor);
+  ASSERT_TRUE(writer && reader && monitor);
+  for (std::int64_t i = 0; i < 100; ++i) {
+    ASSERT_TRUE(append_number(*writer, i, Durability::kPublished, Deadline::never()));
+    if (i != 50) continue;
+    remove_region(journal);
+    while (writer->generation() == 1) {
+      ASSERT_TRUE(append_number(*writer, -1, Durability::kPublished, Deadline::never()));
+      ::usleep(1000);
+    }
+  }
+  std::vector<std::int64_t> expected(100);
+  std::iota(expected.begin(), expected.end(), 0);
+  for (Session* each : {writer.get(), reader.get(), monitor.get()}) {
+    std::vector<std::int64_t> numbers;
+    do {  // a monitor looks for its next daemon now and then only
+      numbers = read_numbers(*each, 0);
+      std::erase(numbers, -1);
+    } while (each == monitor.get() && numbers.size() < expected.size());
+    EXPECT_EQ(numbers, expected);
+  }
+}
+
 TEST(ReplacedRegion, StorageSaysItOnceAndReadsAnew) {
   JournalUnderTest journal;
   auto storage = journal.storage();
@@ -121,9 +153,7 @@ TEST(ReplacedRegion, StorageSaysItOnceAndReadsAnew) {
   ASSERT_TRUE(storage->create_study("lost", directions, false,
                                     {Durability::kPublished, Deadline::never()}));
   const std::uint64_t generation = storage->session().generation();
-  for (const auto& entry : std::filesystem::directory_iterator(journal.runtime_folder())) {
-    if (entry.path().filename().string().starts_with("region-")) std::filesystem::remove(entry.path());
-  }
+  remove_region(journal);
   journal.signal_daemon(SIGKILL);
   while (storage->session().generation() == generation) ::usleep(1000);
   const auto nothing = [](const replay::State&) {};

@@ -103,7 +103,8 @@ TEST(Session, SaysWhichIsFullAndGoesOnWhenThereIsRoom) {
   journal.signal_daemon(SIGSTOP);
   std::int64_t published = 0;
   for (;; ++published) {
-    auto appended = append_number(**session, published, Durability::kPublished, Deadline::in_ms(50));
+    auto appended =
+        append_number(**session, published, Durability::kPublished, Deadline::in_ms(50));
     if (appended) continue;
     EXPECT_EQ(appended.error().code, Code::kBusy);
     EXPECT_NE(appended.error().message.find("full"), std::string::npos) << appended.error().message;
@@ -126,7 +127,8 @@ TEST(Session, RefusesARecordThatIsTooLong) {
   auto appended = (*session)->append(record, Durability::kPublished, Deadline::never());
   ASSERT_FALSE(appended);
   EXPECT_EQ(appended.error().code, Code::kInvalid);
-  EXPECT_NE(appended.error().message.find("1048576"), std::string::npos) << appended.error().message;
+  EXPECT_NE(appended.error().message.find("1048576"), std::string::npos)
+      << appended.error().message;
   auto empty = (*session)->append({}, Durability::kPublished, Deadline::never());
   ASSERT_FALSE(empty);
   EXPECT_EQ(empty.error().code, Code::kInvalid);
@@ -185,9 +187,8 @@ TEST(Session, MonitorWaitsForTheNextRecord) {
   auto none = monitor->wait_published(next, Deadline::in_ms(20));
   ASSERT_TRUE(none);
   EXPECT_FALSE(*none);
-  std::thread later([&] {
-    EXPECT_TRUE(append_number(*session, 1, Durability::kPublished, Deadline::never()));
-  });
+  std::thread later(
+      [&] { EXPECT_TRUE(append_number(*session, 1, Durability::kPublished, Deadline::never())); });
   auto reached = monitor->wait_published(next, Deadline::in_ms(60'000));
   later.join();
   ASSERT_TRUE(reached);
@@ -262,7 +263,8 @@ TEST(Session, StartsADaemonThatInheritsNothingAndLeavesNoZombie) {
   const std::string secret = journal.path() + "-secret";
   const int inherited = ::open(secret.c_str(), O_CREAT | O_RDWR, 0600);  // no O_CLOEXEC
   ASSERT_GE(inherited, 0);
-  struct sigaction ignore {}, before {};
+  struct sigaction ignore {
+  }, before{};
   ignore.sa_handler = SIG_IGN;
   ::sigaction(SIGCHLD, &ignore, &before);
   auto session = journal.open();
@@ -287,7 +289,8 @@ TEST(Session, ThreadsAppendAtOnce) {
     threads.emplace_back([&, t] {
       std::uint64_t last = 0;
       for (int i = 0; i < kEach; ++i) {
-        auto appended = append_number(*session, t * kEach + i, Durability::kPublished, Deadline::never());
+        auto appended =
+            append_number(*session, t * kEach + i, Durability::kPublished, Deadline::never());
         ASSERT_TRUE(appended) << appended.error().message;
         EXPECT_GT(appended->op_no, last);
         last = appended->op_no;

@@ -194,7 +194,8 @@ TEST(Storage, EachWaitingTrialIsPoppedExactlyOnce) {
   EXPECT_EQ(statuses, std::vector<int>(16, 0));
   ::close(pipe_ends[1]);
   std::multiset<schema::TrialId> popped;
-  for (schema::TrialId id = 0; ::read(pipe_ends[0], &id, sizeof id) == sizeof id;) popped.insert(id);
+  for (schema::TrialId id = 0; ::read(pipe_ends[0], &id, sizeof id) == sizeof id;)
+    popped.insert(id);
   ::close(pipe_ends[0]);
   EXPECT_EQ(popped.size(), static_cast<std::size_t>(kWaiting));
   EXPECT_EQ(std::set<schema::TrialId>(popped.begin(), popped.end()).size(), popped.size());
@@ -211,7 +212,9 @@ TEST(Storage, DigestsAreEqualInAWorkerAMonitorAndFromDisk) {
       auto trial = storage->write(schema::CreateTrial{.study = *study}, kFast);
       if (!trial) return 1;
       for (std::int64_t step = 0; step < 5; ++step) {
-        if (!storage->write(schema::SetTrialIntermediateValue{trial->id, {step, index + 0.5}}, kFast)) return 2;
+        if (!storage->write(schema::SetTrialIntermediateValue{trial->id, {step, index + 0.5}},
+                            kFast))
+          return 2;
       }
       const std::array values = {static_cast<double>(i)};
       if (!storage->write(schema::SetTrialStateValues{trial->id, schema::TrialState::kComplete,
@@ -229,7 +232,8 @@ TEST(Storage, DigestsAreEqualInAWorkerAMonitorAndFromDisk) {
     ASSERT_TRUE(storage->read([&](const replay::State& state) { open = state.sessions().size(); }));
   } while (open > 1);
   const std::string mine = digest(*storage);
-  ASSERT_TRUE(storage->session().wait_synced(storage->session().published_end(), Deadline::never()));
+  ASSERT_TRUE(
+      storage->session().wait_synced(storage->session().published_end(), Deadline::never()));
   OpenOptions offline = journal.options();
   offline.mode = OpenOptions::Mode::kOffline;
   auto disk = Storage::open(journal.path(), offline);
