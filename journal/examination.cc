@@ -32,7 +32,9 @@ void look_at_words(std::span<const std::byte> bytes, std::size_t words, std::uin
     std::memcpy(&word, bytes.data() + i * 8, sizeof word);
     if (word == 0) continue;
     rest.data_end = offset + i * 8 + 8;
-    if (static_cast<std::uint32_t>(word) != kFrameMagic || bytes.size() - i * 8 < sizeof(FrameHeader)) continue;
+    if (static_cast<std::uint32_t>(word) != kFrameMagic ||
+        bytes.size() - i * 8 < sizeof(FrameHeader))
+      continue;
     FrameHeader header;
     std::memcpy(&header, bytes.data() + i * 8, sizeof header);
     if (header.header_crc == seed.header_crc(header, offset + i * 8)) {
@@ -129,8 +131,8 @@ Error missing_segment(const std::string& path, std::uint64_t number, const std::
 }
 
 // Headers of all segments, oldest to newest, and that each that still holds records follows the one before.
-Result<void> examine_headers(Examination& found, const Folder& folder, const ExamineOptions& options,
-                             FileSystem& fs) {
+Result<void> examine_headers(Examination& found, const Folder& folder,
+                             const ExamineOptions& options, FileSystem& fs) {
   const std::string path = folder.segments_path();
   std::uint64_t holder_before = 0;
   for (std::size_t i = 0; i < found.listing.segments.size(); ++i) {
@@ -155,7 +157,8 @@ Result<void> examine_headers(Examination& found, const Folder& folder, const Exa
   return {};
 }
 
-Result<Examination> examine_once(const Folder& folder, const ExamineOptions& options, FileSystem& fs) {
+Result<Examination> examine_once(const Folder& folder, const ExamineOptions& options,
+                                 FileSystem& fs) {
   Examination found;
   auto segments_folder = open_segments_folder(folder.fd(), folder.path());
   if (!segments_folder) return segments_folder.error();
@@ -163,7 +166,8 @@ Result<Examination> examine_once(const Folder& folder, const ExamineOptions& opt
   auto listing = list_segments(found.segments_folder.get(), folder.segments_path());
   if (!listing) return listing.error();
   found.listing = std::move(*listing);
-  if (const auto headers = examine_headers(found, folder, options, fs); !headers) return headers.error();
+  if (const auto headers = examine_headers(found, folder, options, fs); !headers)
+    return headers.error();
   if (!found.newest) {
     found.vouched = options.trusted.value_or(0);
     return found;
@@ -189,8 +193,9 @@ Result<Examination> examine(const Folder& folder, const ExamineOptions& options,
 
 Error refusal(const Examination& examination) {
   OJ_CHECK(examination.row != nullptr && examination.row->decision == Decision::kRefuse);
-  std::string message = examination.newest->path + ": offset " + std::to_string(examination.end_offset) +
-                        ", record " + std::to_string(examination.end_seq) + ": " + examination.row->name;
+  std::string message = examination.newest->path + ": offset " +
+                        std::to_string(examination.end_offset) + ", record " +
+                        std::to_string(examination.end_seq) + ": " + examination.row->name;
   if (examination.read_failure != 0) return io_error(std::move(message), examination.read_failure);
   if (examination.newest->file_bytes < examination.newest->header.segment_bytes) {
     message += ": " + std::to_string(examination.newest->file_bytes) + " bytes of " +

@@ -31,14 +31,14 @@ struct Examination {
   int read_failure = 0;              // errno, if it could not be read
   std::uint64_t end_seq = 0;         // whole records end here
   std::uint64_t end_offset = 0;      // and here in the file
-  std::uint64_t data_end = 0;        // one past the last byte that is not zero, at or after end_offset
-  std::uint64_t vouched = 0;         // records below are synced: by the frames, the header, or the caller
+  std::uint64_t data_end = 0;  // one past the last byte that is not zero, at or after end_offset
+  std::uint64_t vouched = 0;   // records below are synced: by the frames, the header, or the caller
 };
 
 struct ExamineOptions {
-  int open_flags = 0;                     // O_RDONLY or O_RDWR, for the newest segment
-  bool believe_disk_only = false;         // drop cached pages first: after a failed writeback they lie
-  std::optional<std::uint64_t> trusted;   // records below are synced: the caller's own knowledge
+  int open_flags = 0;              // O_RDONLY or O_RDWR, for the newest segment
+  bool believe_disk_only = false;  // drop cached pages first: after a failed writeback they lie
+  std::optional<std::uint64_t> trusted;  // records below are synced: the caller's own knowledge
 };
 
 // An error: the folder cannot be examined, or headers are damaged, or a segment is missing.

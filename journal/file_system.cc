@@ -55,7 +55,8 @@ std::int64_t read_fully(FileSystem& fs, int fd, void* bytes, std::size_t size,
                         std::uint64_t offset) {
   std::size_t done = 0;
   while (done < size) {
-    const ssize_t got = fs.pread(fd, static_cast<std::byte*>(bytes) + done, size - done, offset + done);
+    const ssize_t got =
+        fs.pread(fd, static_cast<std::byte*>(bytes) + done, size - done, offset + done);
     if (got == 0) break;
     if (got > 0) {
       done += static_cast<std::size_t>(got);

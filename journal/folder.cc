@@ -67,18 +67,22 @@ Result<Uuid> parse_format(const std::string& text, const std::string& path) {
   if (!text.starts_with("optjournal\n")) {
     // Only our own first line makes it ours; an empty or zeroed file is ours, damaged.
     const bool damaged = text.find_first_not_of('\0') == std::string::npos;
-    return Error{damaged ? Code::kCorrupt : Code::kInvalid,
-                 file + (damaged ? ": empty or zeroed: damaged"
-                                 : ": not written by optjournal: the folder belongs to something else")};
+    return Error{
+        damaged ? Code::kCorrupt : Code::kInvalid,
+        file + (damaged ? ": empty or zeroed: damaged"
+                        : ": not written by optjournal: the folder belongs to something else")};
   }
   const std::optional<std::string> format = value_of(text, "format: ");
   std::uint32_t number = 0;
-  if (!format || std::from_chars(format->data(), format->data() + format->size(), number).ptr !=
-                     format->data() + format->size() || number == 0) {
+  if (!format ||
+      std::from_chars(format->data(), format->data() + format->size(), number).ptr !=
+          format->data() + format->size() ||
+      number == 0) {
     return Error{Code::kCorrupt, file + ": no line \"format: <number>\": damaged"};
   }
   if (number > kJournalFormat) {
-    return Error{Code::kIncompatible, file + ": format " + *format + "; this program knows up to format " +
+    return Error{Code::kIncompatible, file + ": format " + *format +
+                                          "; this program knows up to format " +
                                           std::to_string(kJournalFormat) + ": upgrade optjournal"};
   }
   const std::optional<std::string> id = value_of(text, "journal: ");
@@ -93,15 +97,18 @@ bool is_ours_before_format(std::string_view name) {
 }
 
 bool exists_in(int folder, const char* name) {
-  struct stat status{};
+  struct stat status {};
   return ::fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 // The first entry that `ignore` does not know, or "".
 template <class Ignore>
-Result<std::string> first_entry(int folder, const char* name, const std::string& path, Ignore ignore) {
+Result<std::string> first_entry(int folder, const char* name, const std::string& path,
+                                Ignore ignore) {
   Fd fd(::openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) return errno == ENOENT ? Result<std::string>(std::string()) : io_error(path + ": cannot list", errno);
+  if (!fd)
+    return errno == ENOENT ? Result<std::string>(std::string())
+                           : io_error(path + ": cannot list", errno);
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(fd.get()), ::closedir);
   if (!stream) return io_error(path + ": cannot list", errno);
   (void)fd.release();  // the stream's now
@@ -116,17 +123,18 @@ Result<std::string> first_entry(int folder, const char* name, const std::string&
 Result<void> check_may_become_journal(int folder, const std::string& path) {
   const auto other = first_entry(folder, ".", path, is_ours_before_format);
   if (!other) return other.error();
-  const auto segment = first_entry(folder, "segments", path + "/segments",
-                                   [](std::string_view name) { return name == "." || name == ".."; });
+  const auto segment =
+      first_entry(folder, "segments", path + "/segments",
+                  [](std::string_view name) { return name == "." || name == ".."; });
   if (!segment) return segment.error();
   if (exists_in(folder, kFormatName)) return {};
   if (!segment->empty()) {
-    return Error{Code::kCorrupt, path + "/" + kFormatName + ": missing, though segments/ has '" + *segment +
-                                     "': the folder is damaged, or only partly copied"};
+    return Error{Code::kCorrupt, path + "/" + kFormatName + ": missing, though segments/ has '" +
+                                     *segment + "': the folder is damaged, or only partly copied"};
   }
   if (!other->empty()) {
-    return invalid(path + ": not a journal (there is no FORMAT in it) and not empty (it has '" + *other +
-                   "'): choose a new or empty folder");
+    return invalid(path + ": not a journal (there is no FORMAT in it) and not empty (it has '" +
+                   *other + "'): choose a new or empty folder");
   }
   return {};
 }
@@ -145,8 +153,8 @@ Error cannot_create(const std::string& path, int failure) {
 // Puts FORMAT there unless another process did, whole and durable or not at all.
 Result<void> create_format(int folder, const std::string& path, mode_t mode) {
   const std::string name = "FORMAT." + to_string(random_uuid()) + ".tmp";
-  const std::string text =
-      "optjournal\nformat: " + std::to_string(kJournalFormat) + "\njournal: " + to_string(random_uuid()) + "\n";
+  const std::string text = "optjournal\nformat: " + std::to_string(kJournalFormat) +
+                           "\njournal: " + to_string(random_uuid()) + "\n";
   const Fd fd(::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   if (!fd) return cannot_create(path, errno);
   int failure = 0;
@@ -179,7 +187,8 @@ Result<void> make_folder(const std::string& path) {
     const int failure = errno;
     if (failure == EEXIST) return {};
     if (failure == ENOENT) {
-      return invalid(path + ": cannot be created: its parent folder " + parent + " does not exist", failure);
+      return invalid(path + ": cannot be created: its parent folder " + parent + " does not exist",
+                     failure);
     }
     if (failure == ENOTDIR) {
       return invalid(path + ": cannot be created: " + parent + " is not a folder", failure);
@@ -207,7 +216,7 @@ Result<Fd> open_folder(const std::string& path, Folder::IfAbsent if_absent) {
 }
 
 struct flock lock_of(off_t byte) {
-  struct flock lock{};
+  struct flock lock {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   lock.l_start = byte;
@@ -227,20 +236,23 @@ Result<Holder> parse_holder(const std::string& text, const std::string& path) {
   const std::optional<std::string> runtime = value_of(text, "runtime: ");
   Holder holder;
   if (!pid || !runtime ||
-      std::from_chars(pid->data(), pid->data() + pid->size(), holder.pid).ptr != pid->data() + pid->size()) {
-    return Error{Code::kBusy, path + "/" + kLockName + ": locked, but does not say yet by whom: try again"};
+      std::from_chars(pid->data(), pid->data() + pid->size(), holder.pid).ptr !=
+          pid->data() + pid->size()) {
+    return Error{Code::kBusy,
+                 path + "/" + kLockName + ": locked, but does not say yet by whom: try again"};
   }
   holder.runtime_folder = *runtime;
   return holder;
 }
 
 Result<void> refuse_network_file_system(int folder, const std::string& path) {
-  struct statfs status{};
+  struct statfs status {};
   if (::fstatfs(folder, &status) != 0) return io_error(path + ": statfs", errno);
   const char* name = network_file_system_name(static_cast<std::uint32_t>(status.f_type));
   if (name == nullptr) return {};
-  return invalid(path + ": on a network file system (" + std::string(name) +
-                 "): a journal's workers share memory, so its folder must be on a disk of their own machine");
+  return invalid(
+      path + ": on a network file system (" + std::string(name) +
+      "): a journal's workers share memory, so its folder must be on a disk of their own machine");
 }
 
 }  // namespace
@@ -252,11 +264,12 @@ const char* network_file_system_name(std::uint64_t type) {
   };
   // linux/magic.h and the file systems' own sources.
   static constexpr Known kKnown[] = {
-      {0x6969, "NFS"},        {0x517b, "SMB"},          {0xff534d42, "CIFS"},   {0xfe534d42, "SMB2"},
-      {0x5346414f, "AFS"},    {0x6b414653, "AFS"},      {0x00c36400, "Ceph"},   {0x73757245, "Coda"},
-      {0x564c, "NCP"},        {0x0bd00bd0, "Lustre"},   {0x47504653, "GPFS"},   {0x19830326, "BeeGFS"},
-      {0xaad7aaea, "PanFS"},  {0x7461636f, "OCFS2"},    {0x01161970, "GFS2"},   {0x01021997, "9P"},
-      {0x20030528, "OrangeFS"}, {0x013111a8, "GPFS"},
+      {0x6969, "NFS"},        {0x517b, "SMB"},          {0xff534d42, "CIFS"},
+      {0xfe534d42, "SMB2"},   {0x5346414f, "AFS"},      {0x6b414653, "AFS"},
+      {0x00c36400, "Ceph"},   {0x73757245, "Coda"},     {0x564c, "NCP"},
+      {0x0bd00bd0, "Lustre"}, {0x47504653, "GPFS"},     {0x19830326, "BeeGFS"},
+      {0xaad7aaea, "PanFS"},  {0x7461636f, "OCFS2"},    {0x01161970, "GFS2"},
+      {0x01021997, "9P"},     {0x20030528, "OrangeFS"}, {0x013111a8, "GPFS"},
   };
   for (const Known& known : kKnown) {
     if (known.type == type) return known.name;
@@ -266,16 +279,19 @@ const char* network_file_system_name(std::uint64_t type) {
 
 Result<Folder> Folder::open(const std::string& path, IfAbsent if_absent) {
   if (path.empty()) return invalid("the path of a journal's folder is empty");
-  if (path.find('\0') != std::string::npos) return invalid("the path of a journal's folder has a NUL in it");
+  if (path.find('\0') != std::string::npos)
+    return invalid("the path of a journal's folder has a NUL in it");
   Folder folder;
   auto fd = open_folder(path, if_absent);
   if (!fd) return fd.error();
   folder.fd_ = std::move(*fd);
-  const std::unique_ptr<char, void (*)(void*)> resolved(::realpath(path.c_str(), nullptr), std::free);
+  const std::unique_ptr<char, void (*)(void*)> resolved(::realpath(path.c_str(), nullptr),
+                                                        std::free);
   if (!resolved) return io_error(path + ": cannot resolve this path", errno);
   folder.path_ = resolved.get();
-  struct stat status{};
-  if (::fstat(folder.fd_.get(), &status) != 0) return io_error(folder.path_ + ": cannot stat", errno);
+  struct stat status {};
+  if (::fstat(folder.fd_.get(), &status) != 0)
+    return io_error(folder.path_ + ": cannot stat", errno);
   folder.file_mode_ = status.st_mode & 0666;
   if (if_absent == IfAbsent::kCreate) {
     const auto local = refuse_network_file_system(folder.fd_.get(), folder.path_);
@@ -303,7 +319,7 @@ Result<Folder> Folder::open(const std::string& path, IfAbsent if_absent) {
 }
 
 std::string Folder::key() const {
-  struct stat status{};
+  struct stat status {};
   OJ_CHECK(::fstat(fd_.get(), &status) == 0);  // cannot fail on an open folder
   char text[64];
   std::snprintf(text, sizeof text, "%llx-%llx", static_cast<unsigned long long>(status.st_dev),
@@ -312,7 +328,7 @@ std::string Folder::key() const {
 }
 
 Result<std::uint64_t> Folder::available_bytes() const {
-  struct statvfs status{};
+  struct statvfs status {};
   if (::fstatvfs(fd_.get(), &status) != 0) return io_error(path_ + ": statvfs", errno);
   return std::uint64_t{status.f_bavail} * status.f_frsize;
 }
@@ -322,7 +338,7 @@ namespace {
 Result<Fd> open_lock_file(int folder, const std::string& path, mode_t mode) {
   Fd fd(::openat(folder, kLockName, O_RDWR | O_CREAT | O_CLOEXEC, mode));
   if (!fd) return io_error(path + "/" + kLockName + ": cannot open for locking", errno);
-  struct stat status{};
+  struct stat status {};
   if (::fstat(fd.get(), &status) == 0 && (status.st_mode & 0666) != mode) {
     (void)::fchmod(fd.get(), mode);  // undoes the umask, if it is ours
   }
@@ -344,7 +360,8 @@ Result<Fd> Folder::lock_for_serving(const std::string& runtime_folder) const {
   } else if (failure != 0) {
     return io_error(path_ + "/" + kLockName + ": cannot lock", failure);
   }
-  const std::string text = "pid: " + std::to_string(::getpid()) + "\nruntime: " + runtime_folder + "\n";
+  const std::string text =
+      "pid: " + std::to_string(::getpid()) + "\nruntime: " + runtime_folder + "\n";
   const ssize_t put = ::pwrite(fd->get(), text.data(), text.size(), 0);
   if (put != static_cast<ssize_t>(text.size()) || ::ftruncate(fd->get(), put) != 0) {
     return io_error(path_ + "/" + kLockName + ": cannot write", put < 0 ? errno : ENOSPC);

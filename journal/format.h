@@ -21,8 +21,8 @@
 
 namespace oj::journal {
 
-constexpr std::uint16_t kFormatMajor = 1;  // another one: refuse
-constexpr std::uint16_t kFormatMinor = 0;  // a newer one: read on, what is new can be ignored
+constexpr std::uint16_t kFormatMajor = 1;    // another one: refuse
+constexpr std::uint16_t kFormatMinor = 0;    // a newer one: read on, what is new can be ignored
 constexpr std::uint32_t kKnownCompat = 0;    // unknown bits: ignore
 constexpr std::uint32_t kKnownRoCompat = 0;  // unknown bits: read, but do not write the folder
 constexpr std::uint32_t kKnownIncompat = 0;  // unknown bits: refuse
@@ -44,28 +44,31 @@ struct SegmentHeader {
   std::uint32_t ro_compat;
   std::uint32_t incompat;
   Uuid journal_id;
-  std::uint64_t number;           // 1, 2, ...: the order in which segments were made; see segment_files.h
-  std::uint64_t first_seq;        // of the first record in it; also: all records below are synced elsewhere
+  std::uint64_t number;  // 1, 2, ...: the order in which segments were made; see segment_files.h
+  std::uint64_t
+      first_seq;  // of the first record in it; also: all records below are synced elsewhere
   std::uint64_t generation;       // of the region whose daemon wrote it
   std::uint64_t segment_bytes;    // size of the file
   std::uint64_t previous_number;  // of the segment that holds record first_seq - 1; 0: none
-  Uuid boot_id;                   // of the machine's boot that wrote it, or zeros; for diagnosis only
+  Uuid boot_id;  // of the machine's boot that wrote it, or zeros; for diagnosis only
   std::array<std::byte, 3996> reserved;  // zeros
-  std::uint32_t crc;              // of all bytes before, seeded with the offset of this copy
+  std::uint32_t crc;                     // of all bytes before, seeded with the offset of this copy
 };
 
 struct FrameHeader {
   std::uint32_t magic;
-  std::uint32_t header_crc;            // of the 56 bytes after it, seeded with the frame's place
-  std::uint64_t first_seq;             // of its first record; of the next one if it has none (idle marker)
-  std::uint64_t synced_through;        // records below were on stable storage before this frame was written
-  std::uint64_t generation;            // as in the segment's header
-  std::int64_t time_us;                // when, UTC
-  std::uint32_t payload_bytes;         // of all records, a multiple of 8
-  std::uint32_t record_count;          // 0: idle marker
-  std::uint32_t payload_crc;           // of the payload, seeded with the place and first_seq
-  std::uint32_t previous_payload_crc;  // of the frame before, or the crc of the segment header's first copy
-  std::uint64_t reserved;              // 0
+  std::uint32_t header_crc;  // of the 56 bytes after it, seeded with the frame's place
+  std::uint64_t first_seq;   // of its first record; of the next one if it has none (idle marker)
+  std::uint64_t
+      synced_through;        // records below were on stable storage before this frame was written
+  std::uint64_t generation;  // as in the segment's header
+  std::int64_t time_us;      // when, UTC
+  std::uint32_t payload_bytes;  // of all records, a multiple of 8
+  std::uint32_t record_count;   // 0: idle marker
+  std::uint32_t payload_crc;    // of the payload, seeded with the place and first_seq
+  std::uint32_t
+      previous_payload_crc;  // of the frame before, or the crc of the segment header's first copy
+  std::uint64_t reserved;    // 0
 };
 
 struct RecordHeader {
@@ -104,7 +107,8 @@ static_assert(offsetof(FrameHeader, reserved) == 56);
 static_assert(sizeof(RecordHeader) == 8);
 static_assert(offsetof(RecordHeader, length) == 0);
 static_assert(offsetof(RecordHeader, crc) == 4);
-static_assert(std::is_trivially_copyable_v<SegmentHeader> && std::is_trivially_copyable_v<FrameHeader>);
+static_assert(std::is_trivially_copyable_v<SegmentHeader> &&
+              std::is_trivially_copyable_v<FrameHeader>);
 
 constexpr std::uint64_t padded(std::uint64_t size) {
   return (size + kFrameAlignment - 1) & ~(kFrameAlignment - 1);

@@ -54,7 +54,8 @@ FrameStream::Status FrameStream::peek(FrameHeader& header) {
   return sizes_are_sane(header, offset_, segment_bytes_) ? Status::kOk : Status::kBad;
 }
 
-FrameStream::Status FrameStream::payload(const FrameHeader& header, std::span<const std::byte>& out) {
+FrameStream::Status FrameStream::payload(const FrameHeader& header,
+                                         std::span<const std::byte>& out) {
   OJ_CHECK(sizes_are_sane(header, offset_, segment_bytes_));
   const std::byte* bytes = want(sizeof header + header.payload_bytes);
   if (bytes == nullptr) return read_failure_ != 0 ? Status::kReadFailed : Status::kBad;

@@ -62,7 +62,8 @@ Error Reader::Impl::damaged(const std::string& what, Code code, int os_error) co
 // Opens the segment that holds next_seq, unless it is open already.
 Result<void> Reader::Impl::locate(std::uint64_t limit) {
   if (!segments_folder) {
-    if (!folder) return Error{Code::kIo, folder_path + ": no descriptor left to open it with", EMFILE};
+    if (!folder)
+      return Error{Code::kIo, folder_path + ": no descriptor left to open it with", EMFILE};
     auto opened_folder = open_segments_folder(folder.get(), folder_path);
     if (!opened_folder) return opened_folder.error();
     segments_folder = std::move(*opened_folder);
@@ -97,7 +98,8 @@ bool Reader::Impl::try_frame() {
   FrameHeader header;
   while (frame_offset = stream->offset(), stream->peek(header) == FrameStream::Status::kOk) {
     const bool fits = header.previous_payload_crc == stream->chain() &&
-                      header.generation == segment->header.generation && header.first_seq <= next_seq;
+                      header.generation == segment->header.generation &&
+                      header.first_seq <= next_seq;
     if (!fits) return false;
     if (next_seq - header.first_seq >= header.record_count) {
       stream->skip(header);
@@ -136,14 +138,17 @@ Result<void> Reader::Impl::enter_frame() {
 // The first of `records`, which are not empty: bounds first, then its CRC.
 Result<std::span<const std::byte>> Reader::Impl::take_record() {
   RecordHeader header;
-  if (records.size() < sizeof header) return damaged("the frame before has fewer records than it says");
+  if (records.size() < sizeof header)
+    return damaged("the frame before has fewer records than it says");
   std::memcpy(&header, records.data(), sizeof header);
   const std::uint64_t room = records.size() - sizeof header;
   if (header.length > room || padded(header.length) > room) {
-    return damaged("a record of " + std::to_string(header.length) + " bytes does not fit into its frame");
+    return damaged("a record of " + std::to_string(header.length) +
+                   " bytes does not fit into its frame");
   }
   const std::span<const std::byte> bytes = records.subspan(sizeof header, header.length);
-  if (record_crc(bytes, next_seq) != header.crc) return damaged("the record's checksum does not fit");
+  if (record_crc(bytes, next_seq) != header.crc)
+    return damaged("the record's checksum does not fit");
   records = records.subspan(sizeof header + padded(header.length));
   ++next_seq;
   return bytes;
@@ -167,8 +172,8 @@ Result<std::span<const std::byte>> Reader::next(std::uint64_t limit) {
   Impl& impl = *impl_;
   if (impl.next_seq >= limit) {
     return Error{Code::kInvalid, "record " + std::to_string(impl.next_seq) +
-                                     " was asked for, but only records below " + std::to_string(limit) +
-                                     " are known to be on disk"};
+                                     " was asked for, but only records below " +
+                                     std::to_string(limit) + " are known to be on disk"};
   }
   const bool look_again =
       !impl.segment || impl.next_seq >= impl.listed_limit || impl.next_seq >= impl.end_seq;

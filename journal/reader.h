@@ -24,7 +24,8 @@ namespace oj::journal {
 class Reader {
  public:
   // Reads from `first_seq` on. Opens nothing yet, and does not need `folder` after the constructor.
-  Reader(const Folder& folder, std::uint64_t first_seq, FileSystem& file_system = real_file_system());
+  Reader(const Folder& folder, std::uint64_t first_seq,
+         FileSystem& file_system = real_file_system());
   Reader(Reader&&) noexcept;
   Reader& operator=(Reader&&) noexcept;
   ~Reader();

@@ -30,8 +30,9 @@ Result<Cut> place_of(std::uint64_t seq, const Examination& found, FileSystem& fs
   FrameHeader header;
   while (stream.offset() < found.end_offset) {
     if (stream.peek(header) != FrameStream::Status::kOk) {
-      return io_error(segment.path + ": cannot read again at offset " + std::to_string(stream.offset()),
-                      stream.read_failure() != 0 ? stream.read_failure() : EIO);
+      return io_error(
+          segment.path + ": cannot read again at offset " + std::to_string(stream.offset()),
+          stream.read_failure() != 0 ? stream.read_failure() : EIO);
     }
     if (header.first_seq >= seq && header.record_count != 0) break;
     stream.skip(header);
@@ -40,13 +41,15 @@ Result<Cut> place_of(std::uint64_t seq, const Examination& found, FileSystem& fs
 }
 
 // Zeros the bytes, never the size: readers may have the file mapped, and a later one must not find old frames.
-Result<void> zero(const OpenSegment& segment, std::uint64_t from, std::uint64_t to, FileSystem& fs) {
+Result<void> zero(const OpenSegment& segment, std::uint64_t from, std::uint64_t to,
+                  FileSystem& fs) {
   const std::vector<std::byte> zeros(kZeroBytes);
   while (from < to) {
     const std::uint64_t size = std::min<std::uint64_t>(kZeroBytes, to - from);
     const int failure = write_fully(fs, segment.fd.get(), zeros.data(), size, from);
     if (failure != 0) {
-      return io_error(segment.path + ": cannot cut the torn end at offset " + std::to_string(from), failure);
+      return io_error(segment.path + ": cannot cut the torn end at offset " + std::to_string(from),
+                      failure);
     }
     from += size;
   }
@@ -55,14 +58,15 @@ Result<void> zero(const OpenSegment& segment, std::uint64_t from, std::uint64_t 
 
 std::string report(const Examination& found, const Cut& cut, std::uint64_t torn_bytes) {
   const bool torn = found.row->decision == Decision::kCut && cut.offset == found.end_offset;
-  return found.newest->path + ": offset " + std::to_string(cut.offset) + ", record " + std::to_string(cut.seq) +
-         ": cut " + std::to_string(torn_bytes) + " bytes: " +
-         (torn ? found.row->name : "written but never synced");
+  return found.newest->path + ": offset " + std::to_string(cut.offset) + ", record " +
+         std::to_string(cut.seq) + ": cut " + std::to_string(torn_bytes) +
+         " bytes: " + (torn ? found.row->name : "written but never synced");
 }
 
 Result<void> finish(const Examination& found, const Cut& cut, FileSystem& fs) {
   const OpenSegment& segment = *found.newest;
-  if (const auto zeroed = zero(segment, cut.offset, found.data_end, fs); !zeroed) return zeroed.error();
+  if (const auto zeroed = zero(segment, cut.offset, found.data_end, fs); !zeroed)
+    return zeroed.error();
   // Also when nothing was cut: what is kept may be in the page cache only, and is called synced from now on.
   if (fs.fdatasync(segment.fd.get()) != 0) return io_error(segment.path + ": cannot sync", errno);
   // Nobody writes here again. Best effort: give back what was preallocated.
@@ -89,7 +93,8 @@ Result<Recovered> recover(const Folder& folder, std::optional<std::uint64_t> tru
   }
   if (found->newest) {
     if ((found->newest->header.ro_compat & ~kKnownRoCompat) != 0) {
-      return Error{Code::kIncompatible, found->newest->path + ": written by a newer optjournal, with features that " +
+      return Error{Code::kIncompatible, found->newest->path +
+                                            ": written by a newer optjournal, with features that " +
                                             "this one can read but not write: upgrade"};
     }
     if (found->row->decision == Decision::kRefuse) return refusal(*found);
@@ -102,20 +107,23 @@ Result<Recovered> recover(const Folder& folder, std::optional<std::uint64_t> tru
     recovered.next_seq = cut.seq;
     recovered.synced_through = std::min(found->vouched, cut.seq);
     recovered.torn_bytes = found->data_end > cut.offset ? found->data_end - cut.offset : 0;
-    if (cut.offset < found->end_offset && recovered.torn_bytes == 0) recovered.torn_bytes = found->end_offset - cut.offset;
+    if (cut.offset < found->end_offset && recovered.torn_bytes == 0)
+      recovered.torn_bytes = found->end_offset - cut.offset;
     if (recovered.torn_bytes > 0) recovered.torn_report = report(*found, cut, recovered.torn_bytes);
     if (const auto finished = finish(*found, cut, fs); !finished) return finished.error();
   }
   for (const std::string& name : found->listing.temporaries) {
     if (fs.unlink_at(found->segments_folder.get(), name.c_str()) != 0 && errno != ENOENT) {
-      return io_error(folder.segments_path() + "/" + name + ": cannot remove what was left half made", errno);
+      return io_error(
+          folder.segments_path() + "/" + name + ": cannot remove what was left half made", errno);
     }
   }
   return recovered;
 }
 
 Result<std::uint64_t> find_end(const Folder& folder) {
-  const auto found = examine(folder, ExamineOptions{O_RDONLY, false, std::nullopt}, real_file_system());
+  const auto found =
+      examine(folder, ExamineOptions{O_RDONLY, false, std::nullopt}, real_file_system());
   if (!found) return found.error();
   if (found->newest && found->row->decision == Decision::kRefuse) return refusal(*found);
   return found->end_seq;

@@ -17,11 +17,12 @@
 namespace oj::journal {
 
 struct Recovered {
-  std::uint64_t next_seq = 0;        // records 0 .. next_seq-1 are on disk, whole and synced
-  std::uint64_t synced_through = 0;  // the highest that the frames themselves vouch for; <= next_seq
-  std::uint64_t generation = 0;      // the highest seen; 0 in a new folder
-  std::uint64_t torn_bytes = 0;      // what was cut off the end
-  std::string torn_report;           // "" or where and why, for the log
+  std::uint64_t next_seq = 0;  // records 0 .. next_seq-1 are on disk, whole and synced
+  std::uint64_t synced_through =
+      0;                         // the highest that the frames themselves vouch for; <= next_seq
+  std::uint64_t generation = 0;  // the highest seen; 0 in a new folder
+  std::uint64_t torn_bytes = 0;  // what was cut off the end
+  std::string torn_report;       // "" or where and why, for the log
 };
 
 // REQUIRES: the caller holds DIR/LOCK.

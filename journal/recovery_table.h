@@ -19,7 +19,9 @@ enum Observed : std::uint32_t {
   kSeqBelow = 1u << 5,   // ... or below s
   kPayloadOk = 1u << 6,  // ... and the payload CRC fits
   kChainOk = 1u << 7,    // ... and it follows the frame before: previous_payload_crc and generation
-  kVouched = 1u << 8,    // something says that s is synced: a valid frame anywhere in the segment, or the caller
+  kVouched =
+      1u
+      << 8,  // something says that s is synced: a valid frame anywhere in the segment, or the caller
 };
 constexpr std::uint32_t kObservedBits = 9;
 

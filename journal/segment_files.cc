@@ -90,7 +90,8 @@ std::optional<std::size_t> SegmentListing::holder_of(std::uint64_t seq) const {
 
 std::uint64_t SegmentListing::end_of(std::size_t index) const {
   std::uint64_t end = std::numeric_limits<std::uint64_t>::max();
-  for (std::size_t i = index + 1; i < segments.size(); ++i) end = std::min(end, segments[i].first_seq);
+  for (std::size_t i = index + 1; i < segments.size(); ++i)
+    end = std::min(end, segments[i].first_seq);
   return end;
 }
 
@@ -99,8 +100,10 @@ Result<Fd> open_segments_folder(int folder, const std::string& folder_path) {
   if (fd) return fd;
   const int failure = errno;
   if (failure == ENOENT || failure == ENOTDIR) {
-    return Error{Code::kCorrupt, folder_path + "/segments: missing, though " + folder_path +
-                                     "/FORMAT says that this is a journal", failure};
+    return Error{Code::kCorrupt,
+                 folder_path + "/segments: missing, though " + folder_path +
+                     "/FORMAT says that this is a journal",
+                 failure};
   }
   return io_error(folder_path + "/segments: cannot open", failure);
 }
@@ -137,8 +140,9 @@ Result<OpenSegment> open_segment(FileSystem& fs, int segments_folder, const std:
   segment.path = path + "/" + file_name(name);
   segment.fd.reset(fs.open_at(segments_folder, file_name(name).c_str(), flags | O_CLOEXEC, 0));
   if (!segment.fd) return io_error(segment.path + ": cannot open", errno);
-  struct stat status{};
-  if (fs.stat(segment.fd.get(), &status) != 0) return io_error(segment.path + ": cannot stat", errno);
+  struct stat status {};
+  if (fs.stat(segment.fd.get(), &status) != 0)
+    return io_error(segment.path + ": cannot stat", errno);
   segment.file_bytes = static_cast<std::uint64_t>(status.st_size);
   int read_failure = 0;
   for (const std::uint64_t offset : {std::uint64_t{0}, kSegmentHeaderBytes}) {
@@ -150,8 +154,8 @@ Result<OpenSegment> open_segment(FileSystem& fs, int segments_folder, const std:
       case Copy::kBad: continue;
       case Copy::kNewer:
         return Error{Code::kIncompatible,
-                     segment.path + ": segment format " + std::to_string(header.format_major) + "." +
-                         std::to_string(header.format_minor) + " with required features " +
+                     segment.path + ": segment format " + std::to_string(header.format_major) +
+                         "." + std::to_string(header.format_minor) + " with required features " +
                          std::to_string(header.incompat) + "; this program reads format " +
                          std::to_string(kFormatMajor) + ": upgrade optjournal"};
       case Copy::kGood: break;
@@ -162,7 +166,8 @@ Result<OpenSegment> open_segment(FileSystem& fs, int segments_folder, const std:
     return segment;
   }
   if (read_failure != 0) return io_error(segment.path + ": cannot read its header", read_failure);
-  return Error{Code::kCorrupt, segment.path + ": both copies of the header are damaged (offsets 0 and " +
+  return Error{Code::kCorrupt, segment.path +
+                                   ": both copies of the header are damaged (offsets 0 and " +
                                    std::to_string(kSegmentHeaderBytes) + ")"};
 }
 

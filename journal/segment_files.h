@@ -34,8 +34,9 @@ std::string file_name(const SegmentName& name);
 std::string temporary_file_name(const SegmentName& name);
 
 struct SegmentListing {
-  std::vector<SegmentName> segments;     // by number, ascending
-  std::vector<std::string> temporaries;  // names of files left by a writer that died while making a segment
+  std::vector<SegmentName> segments;  // by number, ascending
+  std::vector<std::string>
+      temporaries;  // names of files left by a writer that died while making a segment
 
   // The segment that holds record `seq`, if it is anywhere: an index into segments.
   std::optional<std::size_t> holder_of(std::uint64_t seq) const;

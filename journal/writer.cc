@@ -94,9 +94,11 @@ Result<void> Writer::Impl::look_around() {
   const auto listing = list_segments(segments_folder.get(), path);
   if (!listing) return listing.error();
   for (const SegmentName& name : listing->segments) {
-    const Fd fd(fs.open_at(segments_folder.get(), file_name(name).c_str(), O_RDONLY | O_CLOEXEC, 0));
-    struct stat status{};
-    if (!fd || fs.stat(fd.get(), &status) != 0) return io_error(path_of(name) + ": cannot open", errno);
+    const Fd fd(
+        fs.open_at(segments_folder.get(), file_name(name).c_str(), O_RDONLY | O_CLOEXEC, 0));
+    struct stat status {};
+    if (!fd || fs.stat(fd.get(), &status) != 0)
+      return io_error(path_of(name) + ": cannot open", errno);
     known.push_back({name, static_cast<std::uint64_t>(status.st_blocks) * 512});
     number_last = name.number;
   }
@@ -122,7 +124,7 @@ SegmentHeader Writer::Impl::make_header(const Current& made) const {
 
 Error Writer::Impl::no_room(const SegmentName& name, std::uint64_t needed, int failure) const {
   std::string available = "an unknown number of";
-  struct statvfs status{};
+  struct statvfs status {};
   if (::fstatvfs(segments_folder.get(), &status) == 0) {
     available = std::to_string(std::uint64_t{status.f_bavail} * status.f_frsize);
   }
@@ -187,7 +189,8 @@ Result<void> Writer::Impl::start_segment(std::uint64_t first_seq, std::uint64_t 
       std::min(aligned_size(disk_bytes()), aligned_size(options.segment_bytes_max));
   Current made;
   made.name = {first_seq, ++number_last};  // a number is never used again, also after a failure
-  if (const auto file = make_file(made, std::max(grown, needed), needed); !file) return file.error();
+  if (const auto file = make_file(made, std::max(grown, needed), needed); !file)
+    return file.error();
   current = std::move(made);
   known.push_back({current.name, current.segment_bytes});
   remove_superseded();
@@ -207,14 +210,16 @@ void Writer::Impl::give_back_rest() {
   const std::uint64_t from = aligned_size(current.offset);
   if (current.segment_bytes < from + kPunchBytesMin) return;
   const std::uint64_t rest = current.segment_bytes - from;
-  if (fs.punch(current.fd.get(), from, rest) == 0 && !known.empty()) known.back().disk_bytes -= rest;
+  if (fs.punch(current.fd.get(), from, rest) == 0 && !known.empty())
+    known.back().disk_bytes -= rest;
 }
 
 Result<void> Writer::Impl::sync_current() {
   if (!current.unsynced) return {};
   if (fs.fdatasync(current.fd.get()) != 0) {
     return fail(io_error(path_of(current.name) + ": cannot sync what was written (records " +
-                             std::to_string(synced_through) + " to " + std::to_string(next_seq) + ")",
+                             std::to_string(synced_through) + " to " + std::to_string(next_seq) +
+                             ")",
                          errno));
   }
   current.unsynced = false;
@@ -285,7 +290,8 @@ Result<Writer> Writer::open(const Folder& folder, std::uint64_t first_seq, std::
   impl.segments_folder = std::move(*segments_folder);
   if (const auto looked = impl.look_around(); !looked) return looked.error();
   // The names of FORMAT and segments/: their creator may have died before he synced them.
-  if (impl.fs.fsync(folder.fd()) != 0) return io_error(folder.path() + ": cannot sync this folder", errno);
+  if (impl.fs.fsync(folder.fd()) != 0)
+    return io_error(folder.path() + ": cannot sync this folder", errno);
   if (const auto started = impl.start_segment(first_seq, 0); !started) return started.error();
   return writer;
 }
@@ -298,7 +304,8 @@ Result<void> Writer::write_batch(std::span<const RecordBytes> records, std::int6
   for (const RecordBytes& record : records) {
     payload_bytes += sizeof(RecordHeader) + padded(record.bytes.size());
     if (record.bytes.size() > kPayloadBytesMax || payload_bytes > kPayloadBytesMax) {
-      return Error{Code::kInvalid, "a batch of records takes more than " + std::to_string(kPayloadBytesMax) +
+      return Error{Code::kInvalid, "a batch of records takes more than " +
+                                       std::to_string(kPayloadBytesMax) +
                                        " bytes, the most that a frame of the journal can hold"};
     }
   }
@@ -311,7 +318,8 @@ Result<void> Writer::write_batch(std::span<const RecordBytes> records, std::int6
     const RecordHeader header{static_cast<std::uint32_t>(record.bytes.size()),
                               record_crc(record.bytes, seq++)};
     std::memcpy(at, &header, sizeof header);
-    if (!record.bytes.empty()) std::memcpy(at + sizeof header, record.bytes.data(), record.bytes.size());
+    if (!record.bytes.empty())
+      std::memcpy(at + sizeof header, record.bytes.data(), record.bytes.size());
     at += sizeof header + padded(record.bytes.size());
   }
   return impl.write_frame(static_cast<std::uint32_t>(records.size()), time_us);

@@ -23,11 +23,12 @@
 namespace oj::journal {
 
 struct WriterOptions {
-  std::uint64_t segment_bytes_min = 1u << 20;   // the first segment is this large ...
-  std::uint64_t segment_bytes_max = 64u << 20;  // ... later ones as large as the journal so far, up to this; a frame
-                                                // that does not fit into one gets a segment that is as large as it
-  Uuid boot_id{};                               // written into segments, for diagnosis; zeros: unknown
-  FileSystem* file_system = nullptr;            // not owned; nullptr: real_file_system()
+  std::uint64_t segment_bytes_min = 1u << 20;  // the first segment is this large ...
+  std::uint64_t segment_bytes_max =
+      64u << 20;   // ... later ones as large as the journal so far, up to this; a frame
+                   // that does not fit into one gets a segment that is as large as it
+  Uuid boot_id{};  // written into segments, for diagnosis; zeros: unknown
+  FileSystem* file_system = nullptr;  // not owned; nullptr: real_file_system()
 };
 
 struct RecordBytes {
@@ -38,8 +39,8 @@ class Writer {
  public:
   // Starts writing at `first_seq` in a new segment. REQUIRES: recover() ran on this folder and returned first_seq.
   // `generation`: the region's; every later writer of the folder uses a higher or equal one.
-  static Result<Writer> open(const Folder& folder, std::uint64_t first_seq, std::uint64_t generation,
-                             const WriterOptions& options);
+  static Result<Writer> open(const Folder& folder, std::uint64_t first_seq,
+                             std::uint64_t generation, const WriterOptions& options);
   Writer(Writer&&) noexcept;
   Writer& operator=(Writer&&) noexcept;
   ~Writer();
