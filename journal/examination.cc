@@ -71,7 +71,8 @@ Rest look_at_rest(FileSystem& fs, const OpenSegment& segment, std::uint64_t offs
   return rest;
 }
 
-// The observation at the stream's place, but for kZeros, kWholeFile and kVouched. Gives the header if there is one.
+// The observation at the stream's place, but for kZeros, kWholeFile and kVouched. Gives the header
+// if there is one.
 std::uint32_t look_at_frame(FrameStream& stream, const SegmentHeader& segment, std::uint64_t seq,
                             FrameHeader& header) {
   std::uint32_t observed = 0;
@@ -130,7 +131,8 @@ Error missing_segment(const std::string& path, std::uint64_t number, const std::
                                    " is missing: " + follower + " goes on where it ended"};
 }
 
-// Headers of all segments, oldest to newest, and that each that still holds records follows the one before.
+// Headers of all segments, oldest to newest, and that each that still holds records follows the one
+// before.
 Result<void> examine_headers(Examination& found, const Folder& folder,
                              const ExamineOptions& options, FileSystem& fs) {
   const std::string path = folder.segments_path();
@@ -173,7 +175,8 @@ Result<Examination> examine_once(const Folder& folder, const ExamineOptions& opt
     return found;
   }
   if (options.believe_disk_only) {
-    // An error of this sync is one of an earlier writeback: the disk has what it has, and that is read below.
+    // An error of this sync is one of an earlier writeback: the disk has what it has, and that is
+    // read below.
     (void)fs.fdatasync(found.newest->fd.get());
     fs.forget_cached(found.newest->fd.get());
   }

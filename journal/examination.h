@@ -1,9 +1,9 @@
-// Looks at a folder's segments without changing anything, and says where the journal ends and why: what recover() acts
-// on, and all that find_end() needs.
+// Looks at a folder's segments without changing anything, and says where the journal ends and why:
+// what recover() acts on, and all that find_end() needs.
 //
-// All segments' headers are checked, and that none is missing between them. Frames are read in the newest segment
-// only: an older one was synced before the newer one was made, so damage in it is found, and refused, by whoever reads
-// it (the cost of opening does not grow with the history).
+// All segments' headers are checked, and that none is missing between them. Frames are read in the
+// newest segment only: an older one was synced before the newer one was made, so damage in it is
+// found, and refused, by whoever reads it (the cost of opening does not grow with the history).
 //
 // SPDX-License-Identifier: MIT
 #pragma once

@@ -1,8 +1,8 @@
-// The system calls that journal/ makes on segments, behind one seam, so that tests can fail any of them at the n-th
-// call, cut writes short, or watch their order.
+// The system calls that journal/ makes on segments, behind one seam, so that tests can fail any of
+// them at the n-th call, cut writes short, or watch their order.
 //
-// Production uses real_file_system(): one indirect call before each system call, which nobody can measure.
-// Every function is the system call of its name: -1 and errno on failure.
+// Production uses real_file_system(): one indirect call before each system call, which nobody can
+// measure. Every function is the system call of its name: -1 and errno on failure.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -39,7 +39,8 @@ class FileSystem {
 
 FileSystem& real_file_system();
 
-// pread until `size` bytes or the end of the file; how many were read, or -1 and errno. Repeats on EINTR.
+// pread until `size` bytes or the end of the file; how many were read, or -1 and errno. Repeats on
+// EINTR.
 std::int64_t read_fully(FileSystem& fs, int fd, void* bytes, std::size_t size,
                         std::uint64_t offset);
 // pwrite until all is written: 0, or errno. Short writes are continued, EINTR repeated.

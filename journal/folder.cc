@@ -118,8 +118,9 @@ Result<std::string> first_entry(int folder, const char* name, const std::string&
   return std::string();
 }
 
-// A folder without FORMAT: may it become a journal? No for a folder of something else, and for a journal that has
-// lost its FORMAT. Another process may have made it one since: then there is a FORMAT now, and the answer is yes.
+// A folder without FORMAT: may it become a journal? No for a folder of something else, and for a
+// journal that has lost its FORMAT. Another process may have made it one since: then there is a
+// FORMAT now, and the answer is yes.
 Result<void> check_may_become_journal(int folder, const std::string& path) {
   const auto other = first_entry(folder, ".", path, is_ours_before_format);
   if (!other) return other.error();

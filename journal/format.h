@@ -1,5 +1,5 @@
-// Format 1 of a segment: the structures on disk and their checksums. The page is docs/journal-format.md; a test
-// holds its offsets against the asserts here.
+// Format 1 of a segment: the structures on disk and their checksums. The page is
+// docs/journal-format.md; a test holds its offsets against the asserts here.
 //
 //   0      SegmentHeader           4096 bytes
 //   4096   SegmentHeader, again    the same but for the CRC, which knows its offset
@@ -139,8 +139,8 @@ inline std::uint32_t record_crc(std::span<const std::byte> bytes, std::uint64_t 
 // `copy_offset`: 0 or kSegmentHeaderBytes.
 std::uint32_t segment_header_crc(const SegmentHeader& header, std::uint64_t copy_offset);
 
-// The plausible sizes of a frame whose header CRC has fitted: nothing here may be trusted to be sane, a bug of a
-// writer makes valid checksums too.
+// The plausible sizes of a frame whose header CRC has fitted: nothing here may be trusted to be
+// sane, a bug of a writer makes valid checksums too.
 bool sizes_are_sane(const FrameHeader& header, std::uint64_t offset, std::uint64_t segment_bytes);
 
 }  // namespace oj::journal

@@ -1,8 +1,9 @@
-// Walks over the frames of one segment in order: big sequential preads into one buffer, every header and payload
-// checked in it.
+// Walks over the frames of one segment in order: big sequential preads into one buffer, every
+// header and payload checked in it.
 //
-// The buffer may be older than the file: a writer may have added frames since it was read. So whoever knows that
-// there is more calls forget_buffered() and looks again before it believes that a frame is bad.
+// The buffer may be older than the file: a writer may have added frames since it was read. So
+// whoever knows that there is more calls forget_buffered() and looks again before it believes that
+// a frame is bad.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -35,7 +36,8 @@ class FrameStream {
 
   // The header of the frame at offset(): its CRC fits and its sizes are sane. Does not move.
   Status peek(FrameHeader& header);
-  // The payload of the frame that peek() has just given, CRC checked; valid until the next call, starts 8-aligned.
+  // The payload of the frame that peek() has just given, CRC checked; valid until the next call,
+  // starts 8-aligned.
   Status payload(const FrameHeader& header, std::span<const std::byte>& out);
   // Moves past that frame, whose payload need not have been looked at.
   void skip(const FrameHeader& header);
@@ -43,8 +45,8 @@ class FrameStream {
   void forget_buffered() { buffered_bytes_ = 0; }
 
  private:
-  // Makes `size` bytes from offset_ on available in the buffer: a pointer to them, or nullptr with read_failure_
-  // (0: the file ends before).
+  // Makes `size` bytes from offset_ on available in the buffer: a pointer to them, or nullptr with
+  // read_failure_ (0: the file ends before).
   const std::byte* want(std::uint64_t size);
 
   FileSystem* fs_;

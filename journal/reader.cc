@@ -15,7 +15,8 @@
 namespace oj::journal {
 namespace {
 
-// How often a segment may vanish between listing and opening (a writer removes what it has superseded).
+// How often a segment may vanish between listing and opening (a writer removes what it has
+// superseded).
 constexpr int kListAttempts = 16;
 
 }  // namespace
@@ -92,8 +93,8 @@ Result<void> Reader::Impl::locate(std::uint64_t limit) {
   return Error{Code::kBusy, path + ": segments vanish faster than they can be opened"};
 }
 
-// Walks to the frame that holds next_seq. True: `records` starts at that record. False: the frame at the stream's
-// offset is not whole, or not the right one.
+// Walks to the frame that holds next_seq. True: `records` starts at that record. False: the frame
+// at the stream's offset is not whole, or not the right one.
 bool Reader::Impl::try_frame() {
   FrameHeader header;
   while (frame_offset = stream->offset(), stream->peek(header) == FrameStream::Status::kOk) {

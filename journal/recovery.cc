@@ -22,8 +22,8 @@ struct Cut {
   std::uint64_t offset = 0;  // and what the newest segment has from here on goes
 };
 
-// Where to cut when records at or after `seq` do not count though they look whole. A frame across `seq` stays: the
-// next segment begins at `seq` and supersedes its rest.
+// Where to cut when records at or after `seq` do not count though they look whole. A frame across
+// `seq` stays: the next segment begins at `seq` and supersedes its rest.
 Result<Cut> place_of(std::uint64_t seq, const Examination& found, FileSystem& fs) {
   const OpenSegment& segment = *found.newest;
   FrameStream stream(fs, segment.fd.get(), segment.header);
@@ -40,7 +40,8 @@ Result<Cut> place_of(std::uint64_t seq, const Examination& found, FileSystem& fs
   return Cut{seq, stream.offset()};
 }
 
-// Zeros the bytes, never the size: readers may have the file mapped, and a later one must not find old frames.
+// Zeros the bytes, never the size: readers may have the file mapped, and a later one must not find
+// old frames.
 Result<void> zero(const OpenSegment& segment, std::uint64_t from, std::uint64_t to,
                   FileSystem& fs) {
   const std::vector<std::byte> zeros(kZeroBytes);
@@ -67,7 +68,8 @@ Result<void> finish(const Examination& found, const Cut& cut, FileSystem& fs) {
   const OpenSegment& segment = *found.newest;
   if (const auto zeroed = zero(segment, cut.offset, found.data_end, fs); !zeroed)
     return zeroed.error();
-  // Also when nothing was cut: what is kept may be in the page cache only, and is called synced from now on.
+  // Also when nothing was cut: what is kept may be in the page cache only, and is called synced
+  // from now on.
   if (fs.fdatasync(segment.fd.get()) != 0) return io_error(segment.path + ": cannot sync", errno);
   // Nobody writes here again. Best effort: give back what was preallocated.
   const std::uint64_t rest =

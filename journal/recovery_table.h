@@ -1,5 +1,5 @@
-// What to do with what is found where record s should begin, as data: every combination of observations fits exactly
-// one row (docs/journal-format.md#recovery; a test tries all of them).
+// What to do with what is found where record s should begin, as data: every combination of
+// observations fits exactly one row (docs/journal-format.md#recovery; a test tries all of them).
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -19,9 +19,8 @@ enum Observed : std::uint32_t {
   kSeqBelow = 1u << 5,   // ... or below s
   kPayloadOk = 1u << 6,  // ... and the payload CRC fits
   kChainOk = 1u << 7,    // ... and it follows the frame before: previous_payload_crc and generation
-  kVouched =
-      1u
-      << 8,  // something says that s is synced: a valid frame anywhere in the segment, or the caller
+  // something says that s is synced: a valid frame anywhere in the segment, or the caller
+  kVouched = 1u << 8,
 };
 constexpr std::uint32_t kObservedBits = 9;
 

@@ -3,8 +3,9 @@
 //   <first seq, 20 digits>-<number, 10 digits>.seg        a segment
 //   <the same>.seg.tmp                                    one that is being made; nobody reads it
 //
-// Segments are numbered in the order in which they were made. They may overlap: after an error the writer goes on in a
-// new segment from what was last synced, and what the old one has at or after that seq no longer counts. So:
+// Segments are numbered in the order in which they were made. They may overlap: after an error the
+// writer goes on in a new segment from what was last synced, and what the old one has at or after
+// that seq no longer counts. So:
 //
 //   record s is in the segment with the highest number among those with first_seq <= s.
 //
@@ -40,7 +41,8 @@ struct SegmentListing {
 
   // The segment that holds record `seq`, if it is anywhere: an index into segments.
   std::optional<std::size_t> holder_of(std::uint64_t seq) const;
-  // One past the last record that segments[index] may hold: where a later segment takes over; else the maximum.
+  // One past the last record that segments[index] may hold: where a later segment takes over; else
+  // the maximum.
   std::uint64_t end_of(std::size_t index) const;
 };
 
@@ -57,9 +59,10 @@ struct OpenSegment {
   std::uint64_t file_bytes = 0;  // its size when opened: less than header.segment_bytes is damage
 };
 
-// Opens a segment for reading and checks its header against its name and the journal. One good copy of the two is
-// enough. kIncompatible: newer; kCorrupt: no good copy, or the header of another place; kIo with ENOENT: it is no
-// longer there (a writer removes segments that hold nothing any more): list again.
+// Opens a segment for reading and checks its header against its name and the journal. One good copy
+// of the two is enough. kIncompatible: newer; kCorrupt: no good copy, or the header of another
+// place; kIo with ENOENT: it is no longer there (a writer removes segments that hold nothing any
+// more): list again.
 Result<OpenSegment> open_segment(FileSystem& fs, int segments_folder, const std::string& path,
                                  const SegmentName& name, const Uuid& journal_id, int flags);
 

@@ -133,7 +133,8 @@ Error Writer::Impl::no_room(const SegmentName& name, std::uint64_t needed, int f
                   failure);
 }
 
-// Preallocates `wanted` bytes; where the disk is nearly full, less, but never less than `needed`. 0 or errno.
+// Preallocates `wanted` bytes; where the disk is nearly full, less, but never less than `needed`. 0
+// or errno.
 int Writer::Impl::allocate(Current& made, std::uint64_t wanted, std::uint64_t needed) {
   for (std::uint64_t size = wanted;; size = std::max(needed, aligned_size(size / 2))) {
     int failure = 0;
@@ -197,7 +198,8 @@ Result<void> Writer::Impl::start_segment(std::uint64_t first_seq, std::uint64_t 
   return {};
 }
 
-// Segments that hold no record any more because the newest one begins at or before their first. Best effort.
+// Segments that hold no record any more because the newest one begins at or before their first.
+// Best effort.
 void Writer::Impl::remove_superseded() {
   std::erase_if(known, [this](const Known& one) {
     return one.name.number != current.name.number && one.name.first_seq >= current.name.first_seq &&

@@ -2,10 +2,11 @@
 //
 // One writer a folder: whoever holds DIR/LOCK. Not thread-safe.
 //
-// The order of duties: write_batch() puts one frame into the page cache, sync() makes everything written so far
-// survive power loss. A segment's name is durable (renamed, directory synced) before the first frame in it can be
-// reported synced. After any error here the current file is suspect: fdatasync is never retried on it; call
-// restart(), which goes on in a new segment, and write again all that was not yet synced.
+// The order of duties: write_batch() puts one frame into the page cache, sync() makes everything
+// written so far survive power loss. A segment's name is durable (renamed, directory synced) before
+// the first frame in it can be reported synced. After any error here the current file is suspect:
+// fdatasync is never retried on it; call restart(), which goes on in a new segment, and write again
+// all that was not yet synced.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -37,25 +38,29 @@ struct RecordBytes {
 
 class Writer {
  public:
-  // Starts writing at `first_seq` in a new segment. REQUIRES: recover() ran on this folder and returned first_seq.
-  // `generation`: the region's; every later writer of the folder uses a higher or equal one.
+  // Starts writing at `first_seq` in a new segment. REQUIRES: recover() ran on this folder and
+  // returned first_seq. `generation`: the region's; every later writer of the folder uses a higher
+  // or equal one.
   static Result<Writer> open(const Folder& folder, std::uint64_t first_seq,
                              std::uint64_t generation, const WriterOptions& options);
   Writer(Writer&&) noexcept;
   Writer& operator=(Writer&&) noexcept;
   ~Writer();
 
-  // Appends records next_seq(), next_seq()+1, ... as one frame, in one pwrite. Not durable yet; but where a new
-  // segment is needed, the old one is synced first, and synced_through() rises.
-  // kIo with ENOSPC names bytes needed and available. kInvalid, with nothing written and nothing suspect: the records
-  // are more than a frame can hold (kPayloadBytesMax, 1 GiB).
+  // Appends records next_seq(), next_seq()+1, ... as one frame, in one pwrite. Not durable yet; but
+  // where a new segment is needed, the old one is synced first, and synced_through() rises.
+  // kIo with ENOSPC names bytes needed and available. kInvalid, with nothing written and nothing
+  // suspect: the records are more than a frame can hold (kPayloadBytesMax, 1 GiB).
   Result<void> write_batch(std::span<const RecordBytes> records, std::int64_t time_us);
-  // fdatasync; on return all records below next_seq() are on stable storage and synced_through() == next_seq().
+  // fdatasync; on return all records below next_seq() are on stable storage and synced_through() ==
+  // next_seq().
   Result<void> sync();
-  // After quiet: an empty frame that carries synced_through, so that a torn end can be told from damage. Then sync().
+  // After quiet: an empty frame that carries synced_through, so that a torn end can be told from
+  // damage. Then sync().
   Result<void> write_idle_marker(std::int64_t time_us);
-  // After an error: a new segment whose first record is synced_through(). next_seq() goes back to it. May be called
-  // again until it succeeds; until then every other call returns the first error again.
+  // After an error: a new segment whose first record is synced_through(). next_seq() goes back to
+  // it. May be called again until it succeeds; until then every other call returns the first error
+  // again.
   Result<void> restart();
 
   std::uint64_t next_seq() const;
