@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,7 +58,7 @@ struct Parsed {
   std::string from, study, states;  // as typed
   std::uint64_t limit = 0;
   When color = When::kAuto;
-  std::string location;  // of whatever verb
+  std::optional<std::string> location;  // of whatever verb
   std::function<Result<void>(Output&)> run;
 };
 
@@ -280,8 +281,8 @@ int complain_of_verb(const CLI::App& app, const std::string& word) {
 }
 
 int run(const Parsed& parsed) {
-  if (!parsed.location.empty()) {
-    if (auto location = oj::client::parse_location(parsed.location); !location) {
+  if (parsed.location) {
+    if (auto location = oj::client::parse_location(*parsed.location); !location) {
       return complain(location.error().message, Exit::kUsage);
     }
   }

@@ -25,9 +25,12 @@ Moment split(std::int64_t time_us) {
 
 }  // namespace
 
-std::string short_number(double value) { return fmt::format("{:.6g}", value); }
+std::string short_number(double value) {
+  return std::isnan(value) ? "nan" : fmt::format("{:.6g}", value);  // never "-nan"
+}
 
 std::string exact_number(double value) {
+  if (std::isnan(value)) return "nan";
   std::string text = fmt::format("{}", value);
   if (std::isfinite(value) && text.find_first_of(".e") == std::string::npos) text += ".0";
   return text;

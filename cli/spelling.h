@@ -12,7 +12,7 @@
 
 namespace oj::cli {
 
-// Insertions, deletions and replacements of bytes that lead from one to the other.
+// Bytes put in, taken out, replaced, or swapped with their neighbour, to get from one to the other.
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
 // Of `names`, those that a slip of the finger makes of `wanted` or that contain it, nearest first,

@@ -19,6 +19,12 @@ TEST(ExactNumber, ReadsBackTheSame) {
   EXPECT_EQ(exact_number(1e30), "1e+30");
 }
 
+TEST(ShortNumber, HasNoSignBeforeNan) {
+  EXPECT_EQ(short_number(-std::nan("")), "nan");
+  EXPECT_EQ(exact_number(-std::nan("")), "nan");
+  EXPECT_EQ(short_number(1.0 / 3), "0.333333");
+}
+
 TEST(JsonNumber, HasNoBareSpecials) {
   EXPECT_EQ(json_number(std::nan("")), "\"NaN\"");
   EXPECT_EQ(json_number(std::numeric_limits<double>::infinity()), "\"Infinity\"");

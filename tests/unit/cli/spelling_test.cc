@@ -16,6 +16,8 @@ TEST(EditDistance, CountsSteps) {
   EXPECT_EQ(edit_distance("", "abc"), 3u);
   EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
   EXPECT_EQ(edit_distance("digits", "digts"), 1u);
+  EXPECT_EQ(edit_distance("tial", "tail"), 1u);
+  EXPECT_EQ(edit_distance("abcd", "badc"), 2u);
 }
 
 TEST(NearNames, GivesSlipsBeforeParts) {
