@@ -37,12 +37,16 @@ void set_param(TrialPlace place, const schema::Param& param,
                const std::shared_ptr<const Distribution>* known) {
   auto distribution = place.study->distributions.intern(
       param.distribution, known ? *known : std::shared_ptr<const Distribution>());
-  Study& study = *place.study->study;
-  if (!known) study.distributions.emplace(param.name, distribution);
   if (place.trial->params.capacity() == 0) {
-    place.trial->params.reserve(std::min(study.distributions.size(), kParamsReservedMax));
+    const std::size_t names = place.study->study->distributions.size() + 1;
+    place.trial->params.reserve(std::min(names, kParamsReservedMax));
   }
   place.trial->set_param(param.name, param.internal, std::move(distribution));
+}
+
+// What the trial has in the end counts, not what a template said on the way.
+void register_distribution(TrialPlace place, const Param& param) {
+  place.study->study->distributions.emplace(param.name, param.distribution);
 }
 
 Outcome check_state(TrialPlace place, const schema::SetTrialStateValues& op) {
@@ -61,6 +65,7 @@ void fill(TrialPlace place, const schema::CreateTrial& op) {
   if (op.values) trial.values.emplace(op.values->begin(), op.values->end());
   for (const schema::Param& param : op.params)
     set_param(place, param, known_distribution(place, param.name));
+  for (const Param& param : trial.params) register_distribution(place, param);
   for (const schema::Attr& attr : op.user_attrs) trial.user_attrs.set(attr.key, attr.value);
   for (const schema::Attr& attr : op.system_attrs) trial.system_attrs.set(attr.key, attr.value);
   for (const schema::IntermediateValue& value : op.intermediate_values)
@@ -112,6 +117,7 @@ Outcome apply(Tables& tables, const schema::RecordHeader&, const schema::SetTria
   const Outcome outcome = check_param(place, op.param, known);
   if (outcome.code != OutcomeCode::kDone) return outcome;
   set_param(place, op.param, known);
+  if (!known) register_distribution(place, *place.trial->param(op.param.name));
   ++place.trial->version;
   return outcome;
 }
