@@ -142,7 +142,7 @@ TEST(Codec, ReadsARecordThatIsNotAligned) {
   }
 }
 
-// The sizes that docs/operations-of-a-record.md promises.
+// The sizes that docs/decisions/0020-one-arm-an-operation.md promises.
 TEST(Codec, KeepsCommonRecordsSmall) {
   const Distribution uniform{.low = 0, .high = 1};
   const std::array<double, 1> value = {0.5};
