@@ -25,7 +25,8 @@ struct Frame {
 class Specimen {
  public:
   Specimen() : folder_(must_open(temporary_.at("j"))) {
-    Writer writer = must_write(folder_, 0, {.segment_bytes_min = 12288, .segment_bytes_max = 12288});
+    Writer writer =
+        must_write(folder_, 0, {.segment_bytes_min = 12288, .segment_bytes_max = 12288});
     for (const std::size_t count : {3, 2, 4}) {
       EXPECT_TRUE(is_ok(write_some(writer, count, 37)));
       EXPECT_TRUE(is_ok(writer.sync()));
@@ -72,7 +73,8 @@ class Specimen {
   void expect_reads_exactly(std::uint64_t whole_until) const {
     const ReadBack back = read_back(folder_, 0, end_seq_);
     ASSERT_EQ(back.records.size(), whole_until) << (back.error ? back.error->message : "no error");
-    for (std::uint64_t seq = 0; seq < whole_until; ++seq) ASSERT_EQ(back.records[seq], record_of(seq, 37));
+    for (std::uint64_t seq = 0; seq < whole_until; ++seq)
+      ASSERT_EQ(back.records[seq], record_of(seq, 37));
     if (whole_until < end_seq_) {
       ASSERT_TRUE(back.error.has_value());
       ASSERT_EQ(back.error->code, Code::kCorrupt) << back.error->message;
@@ -100,7 +102,8 @@ TEST(Damage, EveryBitOfTheNewestSegmentIsFoundAndClassified) {
       ASSERT_EQ(::pwrite(fd, &flipped, 1, static_cast<off_t>(offset)), 1);
       const auto end = find_end(specimen.folder());
       if (frame < specimen.frames().size() && specimen.vouched_after(frame)) {
-        ASSERT_TRUE(fails_with(end, Code::kCorrupt, "offset " + std::to_string(specimen.frames()[frame].offset)))
+        ASSERT_TRUE(fails_with(end, Code::kCorrupt,
+                               "offset " + std::to_string(specimen.frames()[frame].offset)))
             << "offset " << offset << " bit " << bit;
         ++refused;
       } else {
@@ -108,7 +111,8 @@ TEST(Damage, EveryBitOfTheNewestSegmentIsFoundAndClassified) {
         ASSERT_EQ(*end, specimen.seq_at(frame)) << "offset " << offset << " bit " << bit;
         ++(frame < specimen.frames().size() ? cut : harmless);
       }
-      if (bit == static_cast<int>(offset % 8)) specimen.expect_reads_exactly(specimen.seq_at(frame));
+      if (bit == static_cast<int>(offset % 8))
+        specimen.expect_reads_exactly(specimen.seq_at(frame));
       if (::testing::Test::HasFatalFailure()) return;
     }
     ASSERT_EQ(::pwrite(fd, &specimen.bytes()[offset], 1, static_cast<off_t>(offset)), 1);
@@ -197,12 +201,14 @@ TEST(Damage, AHoleIsTornOrRefusedByWhatLaterFramesSay) {
     specimen.put(bytes);
     const auto recovered = recover(specimen.folder(), std::nullopt);
     if (specimen.vouched_after(frame)) {
-      EXPECT_TRUE(fails_with(recovered, Code::kCorrupt, "record " + std::to_string(gone.first_seq)));
+      EXPECT_TRUE(
+          fails_with(recovered, Code::kCorrupt, "record " + std::to_string(gone.first_seq)));
       EXPECT_EQ(read_file(specimen.path()), bytes) << "refused, so nothing may change";
     } else {
       ASSERT_TRUE(is_ok(recovered));
       EXPECT_EQ(recovered->next_seq, gone.first_seq);
-      EXPECT_EQ(recovered->torn_report.empty(), frame + 1 == specimen.frames().size()) << "the last leaves only zeros";
+      EXPECT_EQ(recovered->torn_report.empty(), frame + 1 == specimen.frames().size())
+          << "the last leaves only zeros";
     }
   }
 }
@@ -229,13 +235,16 @@ TEST(Damage, FramesFromElsewhereAreNotBelieved) {
   const fs::path path = segment_paths(folder).at(0);
   const Bytes good = read_file(path);
   const std::size_t frame_bytes = sizeof(FrameHeader) + 3 * (sizeof(RecordHeader) + 40);
-  for (const Bytes* source : std::initializer_list<const Bytes*>{&foreign_bytes, &stale_bytes, &good}) {
+  for (const Bytes* source :
+       std::initializer_list<const Bytes*>{&foreign_bytes, &stale_bytes, &good}) {
     for (std::size_t from = 0; from < 4; ++from) {
       for (std::size_t to = 0; to < 4; ++to) {
         if (source == &good && from == to) continue;
         Bytes bytes = good;
-        std::copy_n(source->begin() + static_cast<std::ptrdiff_t>(kFramesOffset + from * frame_bytes), frame_bytes,
-                    bytes.begin() + static_cast<std::ptrdiff_t>(kFramesOffset + to * frame_bytes));
+        std::copy_n(
+            source->begin() + static_cast<std::ptrdiff_t>(kFramesOffset + from * frame_bytes),
+            frame_bytes,
+            bytes.begin() + static_cast<std::ptrdiff_t>(kFramesOffset + to * frame_bytes));
         write_file(path, bytes);
         const auto end = find_end(folder);
         ASSERT_TRUE(is_ok(end));
@@ -255,7 +264,8 @@ TEST(Damage, AWholeSegmentFromElsewhereIsRefused) {
   const fs::path path = segment_paths(folder).at(0);
   const Bytes good = read_file(path);
   write_file(path, read_file(segment_paths(other).at(0)));
-  EXPECT_TRUE(fails_with(find_end(folder), Code::kCorrupt, "belongs to journal " + to_string(other.journal_id())));
+  EXPECT_TRUE(fails_with(find_end(folder), Code::kCorrupt,
+                         "belongs to journal " + to_string(other.journal_id())));
   EXPECT_TRUE(fails_with(recover(folder, std::nullopt), Code::kCorrupt, path.string()));
   write_file(path, good);
   fs::rename(path, path.parent_path() / "00000000000000000000-0000000009.seg");
@@ -265,7 +275,8 @@ TEST(Damage, AWholeSegmentFromElsewhereIsRefused) {
 class ManySegments : public ::testing::Test {
  protected:
   void SetUp() override {
-    Writer writer = must_write(folder_, 0, {.segment_bytes_min = 12288, .segment_bytes_max = 12288});
+    Writer writer =
+        must_write(folder_, 0, {.segment_bytes_min = 12288, .segment_bytes_max = 12288});
     while (writer.segment_count() < 5) ASSERT_TRUE(is_ok(write_some(writer, 2, 500)));
     ASSERT_TRUE(is_ok(writer.sync()));
     end_ = writer.next_seq();
@@ -337,10 +348,12 @@ TEST(Recovery, OfANewFolderStartsAtZero) {
 
 TEST(Recovery, CutsWhatWasWrittenButIsNotTrusted) {
   const Specimen specimen;
-  const auto recovered = recover(specimen.folder(), 9);  // nine records were synced, two more written
+  const auto recovered =
+      recover(specimen.folder(), 9);  // nine records were synced, two more written
   ASSERT_TRUE(is_ok(recovered));
   EXPECT_EQ(recovered->next_seq, 9u);
-  EXPECT_NE(recovered->torn_report.find("never synced"), std::string::npos) << recovered->torn_report;
+  EXPECT_NE(recovered->torn_report.find("never synced"), std::string::npos)
+      << recovered->torn_report;
   const auto end = find_end(specimen.folder());
   ASSERT_TRUE(is_ok(end));
   EXPECT_EQ(*end, 9u);
@@ -375,7 +388,8 @@ TEST(Recovery, TrustingTheMiddleOfAFrameSupersedesItsRest) {
   ASSERT_TRUE(is_ok(writer.sync()));
   const ReadBack back = read_back(folder, 0, 7);
   ASSERT_EQ(back.records.size(), 7u) << (back.error ? back.error->message : "");
-  for (std::uint64_t seq = 0; seq < 7; ++seq) EXPECT_EQ(back.records[seq], record_of(seq, seq < 4 ? 20 : 50));
+  for (std::uint64_t seq = 0; seq < 7; ++seq)
+    EXPECT_EQ(back.records[seq], record_of(seq, seq < 4 ? 20 : 50));
 }
 
 // Versions: bits and numbers that this program does not know, with checksums that fit.
@@ -407,7 +421,8 @@ TEST(Versions, UnknownOnesAreRefusedReadOnlyOrIgnoredAsTheySay) {
   EXPECT_TRUE(is_ok(find_end(folder)));
   EXPECT_TRUE(fails_with(recover(folder, std::nullopt), Code::kIncompatible, "read but not write"));
   write_file(path, good);
-  patch_header(path, [](SegmentHeader& header) { header.compat = 0xffff, header.format_minor = 9; });
+  patch_header(path,
+               [](SegmentHeader& header) { header.compat = 0xffff, header.format_minor = 9; });
   EXPECT_TRUE(is_ok(find_end(folder)));
 }
 

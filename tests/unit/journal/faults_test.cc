@@ -42,8 +42,9 @@ class Subject {
     while (writer_->next_seq() < model_.size()) {
       const std::size_t from = writer_->next_seq();
       const std::size_t to = std::min(model_.size(), from + 3);
-      const auto written = write_records(
-          *writer_, {model_.begin() + static_cast<std::ptrdiff_t>(from), model_.begin() + static_cast<std::ptrdiff_t>(to)});
+      const auto written =
+          write_records(*writer_, {model_.begin() + static_cast<std::ptrdiff_t>(from),
+                                   model_.begin() + static_cast<std::ptrdiff_t>(to)});
       if (!written) return false;
     }
     return writer_->sync().ok();
@@ -62,13 +63,16 @@ class Subject {
     ASSERT_LE(recovered->next_seq, model_.size());
     const ReadBack back = read_back(*folder, 0, recovered->next_seq);
     ASSERT_EQ(back.records.size(), recovered->next_seq) << (back.error ? back.error->message : "");
-    for (std::size_t seq = 0; seq < back.records.size(); ++seq) ASSERT_EQ(back.records[seq], model_[seq]) << seq;
+    for (std::size_t seq = 0; seq < back.records.size(); ++seq)
+      ASSERT_EQ(back.records[seq], model_[seq]) << seq;
   }
   // What a reader beside it sees.
   void check_live() {
     const ReadBack back = read_back(folder_, 0, writer_->synced_through());
-    ASSERT_EQ(back.records.size(), writer_->synced_through()) << (back.error ? back.error->message : "");
-    for (std::size_t seq = 0; seq < back.records.size(); ++seq) ASSERT_EQ(back.records[seq], model_[seq]) << seq;
+    ASSERT_EQ(back.records.size(), writer_->synced_through())
+        << (back.error ? back.error->message : "");
+    for (std::size_t seq = 0; seq < back.records.size(); ++seq)
+      ASSERT_EQ(back.records[seq], model_[seq]) << seq;
   }
   // kill -9 and a start on the same boot: the watermark is known. Then the writer goes on.
   void check_killed() {
@@ -196,14 +200,18 @@ class LyingDisk final : public FileSystem {
     return disk_.pwrite(fd, bytes, size, at);
   }
   int allocate(int fd, std::uint64_t size) override { return disk_.allocate(fd, size); }
-  int punch(int fd, std::uint64_t at, std::uint64_t size) override { return disk_.punch(fd, at, size); }
+  int punch(int fd, std::uint64_t at, std::uint64_t size) override {
+    return disk_.punch(fd, at, size);
+  }
   int fdatasync(int fd) override { return about_data_ ? 0 : disk_.fdatasync(fd); }
   int fsync(int fd) override {
-    struct stat status{};
+    struct stat status {};
     if (disk_.stat(fd, &status) == 0 && S_ISDIR(status.st_mode) && !about_data_) return 0;
     return disk_.fsync(fd);
   }
-  int rename_at(int folder, const char* from, const char* to) override { return disk_.rename_at(folder, from, to); }
+  int rename_at(int folder, const char* from, const char* to) override {
+    return disk_.rename_at(folder, from, to);
+  }
   int unlink_at(int folder, const char* name) override { return disk_.unlink_at(folder, name); }
   int stat(int fd, struct stat* out) override { return disk_.stat(fd, out); }
   std::int64_t next_data(int fd, std::uint64_t at) override { return disk_.next_data(fd, at); }

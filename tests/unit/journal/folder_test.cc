@@ -15,7 +15,9 @@ namespace {
 
 using If = Folder::IfAbsent;
 
-void put(const fs::path& path, const std::string& text) { write_file(path, std::as_bytes(std::span(text))); }
+void put(const fs::path& path, const std::string& text) {
+  write_file(path, std::as_bytes(std::span(text)));
+}
 
 // Runs `body` in a child process; what it returns is the child's exit code.
 template <class Body>
@@ -64,20 +66,25 @@ TEST(Folder, GrantsOnItsFilesWhatItGrantsItself) {
 TEST(Folder, SaysWhatIsWrongWithAPath) {
   const TemporaryFolder temporary;
   EXPECT_TRUE(fails_with(Folder::open("", If::kCreate), Code::kInvalid, "empty"));
-  EXPECT_TRUE(fails_with(Folder::open(temporary.at("a"), If::kRefuse), Code::kInvalid, "no such folder"));
+  EXPECT_TRUE(
+      fails_with(Folder::open(temporary.at("a"), If::kRefuse), Code::kInvalid, "no such folder"));
   EXPECT_TRUE(fails_with(Folder::open(temporary.at("a/b"), If::kCreate), Code::kInvalid,
                          "its parent folder " + temporary.at("a") + " does not exist"));
   put(temporary.path() / "file", "x");
-  EXPECT_TRUE(fails_with(Folder::open(temporary.at("file"), If::kCreate), Code::kInvalid, "not a folder"));
-  EXPECT_TRUE(fails_with(Folder::open(temporary.at("file/j"), If::kCreate), Code::kInvalid, "not a folder"));
+  EXPECT_TRUE(
+      fails_with(Folder::open(temporary.at("file"), If::kCreate), Code::kInvalid, "not a folder"));
+  EXPECT_TRUE(fails_with(Folder::open(temporary.at("file/j"), If::kCreate), Code::kInvalid,
+                         "not a folder"));
   EXPECT_TRUE(fails_with(Folder::open(std::string("a\0b", 3), If::kCreate), Code::kInvalid, "NUL"));
-  EXPECT_TRUE(fails_with(Folder::open(temporary.at(std::string(300, 'n')), If::kCreate), Code::kIo, "too long"));
+  EXPECT_TRUE(fails_with(Folder::open(temporary.at(std::string(300, 'n')), If::kCreate), Code::kIo,
+                         "too long"));
 }
 
 TEST(Folder, NeverTouchesOneOfSomethingElse) {
   const TemporaryFolder temporary;
   fs::create_directory(temporary.at("photos"));
-  EXPECT_TRUE(fails_with(Folder::open(temporary.at("photos"), If::kRefuse), Code::kInvalid, "no journal"));
+  EXPECT_TRUE(
+      fails_with(Folder::open(temporary.at("photos"), If::kRefuse), Code::kInvalid, "no journal"));
   put(temporary.path() / "photos/cat.jpg", "x");
   for (const If how : {If::kCreate, If::kRefuse}) {
     EXPECT_TRUE(fails_with(Folder::open(temporary.at("photos"), how), Code::kInvalid, "cat.jpg"));
@@ -85,7 +92,8 @@ TEST(Folder, NeverTouchesOneOfSomethingElse) {
   EXPECT_EQ(std::distance(fs::directory_iterator(temporary.at("photos")), {}), 1);
   fs::create_directory(temporary.at("other"));
   put(temporary.path() / "other/FORMAT", "a disk label\n");
-  EXPECT_TRUE(fails_with(Folder::open(temporary.at("other"), If::kCreate), Code::kInvalid, "something else"));
+  EXPECT_TRUE(fails_with(Folder::open(temporary.at("other"), If::kCreate), Code::kInvalid,
+                         "something else"));
 }
 
 TEST(Folder, TellsANewerFormatFromADamagedOne) {
@@ -110,7 +118,8 @@ TEST(Folder, TellsANewerFormatFromADamagedOne) {
   (void)must_write(folder);
   fs::remove(format);
   EXPECT_TRUE(fails_with(Folder::open(temporary.at("j"), If::kCreate), Code::kCorrupt, "missing"));
-  EXPECT_FALSE(fs::exists(format)) << "a journal that lost its FORMAT must not get another identity";
+  EXPECT_FALSE(fs::exists(format))
+      << "a journal that lost its FORMAT must not get another identity";
 }
 
 TEST(Folder, SaysWhoMayNot) {
@@ -121,20 +130,22 @@ TEST(Folder, SaysWhoMayNot) {
   fs::permissions(temporary.at("mine"), fs::perms(0700));
   const Folder shown = must_open(temporary.at("shown"));
   fs::permissions(temporary.at("shown"), fs::perms(0755));
-  EXPECT_EQ(in_child([&] {
-              if (::setresgid(4242, 4242, 4242) != 0 || ::setresuid(4242, 4242, 4242) != 0) return 1;
-              const auto refused = Folder::open(temporary.at("mine"), If::kCreate);
-              if (refused || refused.error().code != Code::kIo || refused.error().os_error != EACCES) return 2;
-              if (refused.error().message.find(temporary.at("mine")) == std::string::npos) return 3;
-              const auto created = Folder::open(temporary.at("new"), If::kCreate);
-              if (created || created.error().os_error != EACCES) return 4;
-              const auto read = Folder::open(temporary.at("shown"), If::kRefuse);
-              if (!read || !find_end(*read)) return 5;
-              const auto lock = read->lock_for_serving("/run/x");
-              if (lock || lock.error().os_error != EACCES) return 6;
-              return read->holder() ? 0 : 7;
-            }),
-            0);
+  EXPECT_EQ(
+      in_child([&] {
+        if (::setresgid(4242, 4242, 4242) != 0 || ::setresuid(4242, 4242, 4242) != 0) return 1;
+        const auto refused = Folder::open(temporary.at("mine"), If::kCreate);
+        if (refused || refused.error().code != Code::kIo || refused.error().os_error != EACCES)
+          return 2;
+        if (refused.error().message.find(temporary.at("mine")) == std::string::npos) return 3;
+        const auto created = Folder::open(temporary.at("new"), If::kCreate);
+        if (created || created.error().os_error != EACCES) return 4;
+        const auto read = Folder::open(temporary.at("shown"), If::kRefuse);
+        if (!read || !find_end(*read)) return 5;
+        const auto lock = read->lock_for_serving("/run/x");
+        if (lock || lock.error().os_error != EACCES) return 6;
+        return read->holder() ? 0 : 7;
+      }),
+      0);
 }
 
 TEST(Folder, IsServedByOneAtATime) {
@@ -151,7 +162,8 @@ TEST(Folder, IsServedByOneAtATime) {
     EXPECT_EQ((*holder)->runtime_folder, "/run/some where");
     const std::string pid = std::to_string(::getpid());
     EXPECT_EQ(in_child([&] {
-                const auto second = Folder::open(temporary.at("j"), If::kRefuse)->lock_for_serving("/run/y");
+                const auto second =
+                    Folder::open(temporary.at("j"), If::kRefuse)->lock_for_serving("/run/y");
                 return !second && second.error().code == Code::kRefused &&
                                second.error().message.find("pid " + pid) != std::string::npos
                            ? 0
@@ -220,8 +232,12 @@ TEST(Folder, IsOneJournalForSixtyFourProcessesThatCreateItAtOnce) {
         char byte = 0;
         (void)!::read(go[0], &byte, 1);  // until the parent closes its end
         const auto folder = Folder::open(temporary.at("j"), If::kCreate);
-        const std::string said = folder ? to_string(folder->journal_id()) : "failed: " + folder.error().message;
-        (void)!::write(ids[1], said.substr(0, 36).append(36 - std::min<std::size_t>(36, said.size()), '.').c_str(), 36);
+        const std::string said =
+            folder ? to_string(folder->journal_id()) : "failed: " + folder.error().message;
+        (void)!::write(
+            ids[1],
+            said.substr(0, 36).append(36 - std::min<std::size_t>(36, said.size()), '.').c_str(),
+            36);
         ::_exit(folder ? 0 : 1);
       }
       children.push_back(pid);
@@ -240,7 +256,8 @@ TEST(Folder, IsOneJournalForSixtyFourProcessesThatCreateItAtOnce) {
     ::close(ids[0]);
     EXPECT_EQ(seen.size(), 1u) << *seen.begin() << " ... " << *seen.rbegin();
     std::set<std::string> names;
-    for (const auto& entry : fs::directory_iterator(temporary.at("j"))) names.insert(entry.path().filename());
+    for (const auto& entry : fs::directory_iterator(temporary.at("j")))
+      names.insert(entry.path().filename());
     EXPECT_EQ(names, (std::set<std::string>{"FORMAT", "segments"}));
   }
 }

@@ -41,33 +41,45 @@ Fields fields_under(const std::string& heading) {
     if (line.starts_with("#")) inside = line == heading;
     std::size_t offset = 0, size = 0;
     char name[64];
-    if (inside && std::sscanf(line.c_str(), "| %zu | %zu | `%63[a-z_]`", &offset, &size, name) == 3) {
+    if (inside &&
+        std::sscanf(line.c_str(), "| %zu | %zu | `%63[a-z_]`", &offset, &size, name) == 3) {
       fields[name] = {offset, size};
     }
   }
   return fields;
 }
 
-#define FIELD(type, name) \
-  { #name, { offsetof(type, name), sizeof(type::name) } }
+#define FIELD(type, name)                               \
+  {                                                     \
+#name, { offsetof(type, name), sizeof(type::name) } \
+  }
 
 TEST(FormatPage, GivesTheOffsetsOfTheSegmentHeader) {
-  const Fields code = {FIELD(SegmentHeader, magic), FIELD(SegmentHeader, format_major),
-                       FIELD(SegmentHeader, format_minor), FIELD(SegmentHeader, compat),
-                       FIELD(SegmentHeader, ro_compat), FIELD(SegmentHeader, incompat),
-                       FIELD(SegmentHeader, journal_id), FIELD(SegmentHeader, number),
-                       FIELD(SegmentHeader, first_seq), FIELD(SegmentHeader, generation),
-                       FIELD(SegmentHeader, segment_bytes), FIELD(SegmentHeader, previous_number),
-                       FIELD(SegmentHeader, boot_id), FIELD(SegmentHeader, reserved), FIELD(SegmentHeader, crc)};
+  const Fields code = {FIELD(SegmentHeader, magic),
+                       FIELD(SegmentHeader, format_major),
+                       FIELD(SegmentHeader, format_minor),
+                       FIELD(SegmentHeader, compat),
+                       FIELD(SegmentHeader, ro_compat),
+                       FIELD(SegmentHeader, incompat),
+                       FIELD(SegmentHeader, journal_id),
+                       FIELD(SegmentHeader, number),
+                       FIELD(SegmentHeader, first_seq),
+                       FIELD(SegmentHeader, generation),
+                       FIELD(SegmentHeader, segment_bytes),
+                       FIELD(SegmentHeader, previous_number),
+                       FIELD(SegmentHeader, boot_id),
+                       FIELD(SegmentHeader, reserved),
+                       FIELD(SegmentHeader, crc)};
   EXPECT_EQ(fields_under("### Segment header"), code);
 }
 
 TEST(FormatPage, GivesTheOffsetsOfTheFrameHeader) {
-  const Fields code = {FIELD(FrameHeader, magic), FIELD(FrameHeader, header_crc), FIELD(FrameHeader, first_seq),
-                       FIELD(FrameHeader, synced_through), FIELD(FrameHeader, generation),
-                       FIELD(FrameHeader, time_us), FIELD(FrameHeader, payload_bytes),
-                       FIELD(FrameHeader, record_count), FIELD(FrameHeader, payload_crc),
-                       FIELD(FrameHeader, previous_payload_crc), FIELD(FrameHeader, reserved)};
+  const Fields code = {FIELD(FrameHeader, magic),         FIELD(FrameHeader, header_crc),
+                       FIELD(FrameHeader, first_seq),     FIELD(FrameHeader, synced_through),
+                       FIELD(FrameHeader, generation),    FIELD(FrameHeader, time_us),
+                       FIELD(FrameHeader, payload_bytes), FIELD(FrameHeader, record_count),
+                       FIELD(FrameHeader, payload_crc),   FIELD(FrameHeader, previous_payload_crc),
+                       FIELD(FrameHeader, reserved)};
   EXPECT_EQ(fields_under("### Frame header"), code);
 }
 
@@ -84,7 +96,8 @@ TEST(FormatPage, ListsTheRowsOfTheRecoveryTable) {
                                                          {Decision::kCut, "cut"},
                                                          {Decision::kRefuse, "refuse"}};
   std::string page;
-  for (const std::string& line : lines_of(repository() / "docs/journal-format.md")) page += line + "\n";
+  for (const std::string& line : lines_of(repository() / "docs/journal-format.md"))
+    page += line + "\n";
   for (const RecoveryRow& row : recovery_table()) {
     const std::string line = "| " + std::string(row.name) + " | " + kWords.at(row.decision) + " |";
     EXPECT_NE(page.find(line), std::string::npos) << line;
@@ -96,7 +109,9 @@ TEST(FormatPage, ShowsBytesOfTheGoldenSegment) {
   const Bytes bytes = read_file(golden() / "segments/00000000000000000000-0000000001.seg");
   std::size_t shown = 0;
   for (const std::string& line : lines_of(repository() / "docs/journal-format.md")) {
-    if (line.size() < 10 || line.find_first_not_of("0123456789abcdef") != 8 || line.compare(8, 2, "  ") != 0) continue;
+    if (line.size() < 10 || line.find_first_not_of("0123456789abcdef") != 8 ||
+        line.compare(8, 2, "  ") != 0)
+      continue;
     const std::size_t offset = std::stoul(line.substr(0, 8), nullptr, 16);
     std::istringstream values(line.substr(10, 16 * 3 - 1));
     std::string value;
@@ -109,12 +124,15 @@ TEST(FormatPage, ShowsBytesOfTheGoldenSegment) {
 }
 
 // What the golden folder was made of.
-const std::vector<std::vector<std::string>> kGoldenBatches = {
-    {"hello", "", "journal!"}, {"one record of a batch of its own"}, {std::string(3800, 'x')}, {"last"}};
+const std::vector<std::vector<std::string>> kGoldenBatches = {{"hello", "", "journal!"},
+                                                              {"one record of a batch of its own"},
+                                                              {std::string(3800, 'x')},
+                                                              {"last"}};
 
 Result<void> write_golden(const Folder& folder) {
   WriterOptions options{.segment_bytes_min = 12288, .segment_bytes_max = 12288};
-  for (std::size_t i = 0; i < options.boot_id.size(); ++i) options.boot_id[i] = static_cast<std::byte>(i + 1);
+  for (std::size_t i = 0; i < options.boot_id.size(); ++i)
+    options.boot_id[i] = static_cast<std::byte>(i + 1);
   auto writer = Writer::open(folder, 0, 3, options);
   if (!writer) return writer.error();
   std::int64_t time_us = 1'764'000'000'000'000;
@@ -142,12 +160,15 @@ TEST(Golden, FormatOneIsRead) {
   const auto end = find_end(*folder);
   ASSERT_TRUE(is_ok(end));
   std::vector<std::string> expected;
-  for (const auto& batch : kGoldenBatches) expected.insert(expected.end(), batch.begin(), batch.end());
+  for (const auto& batch : kGoldenBatches)
+    expected.insert(expected.end(), batch.begin(), batch.end());
   ASSERT_EQ(*end, expected.size());
   const ReadBack back = read_back(*folder, 0, *end);
   ASSERT_EQ(back.records.size(), expected.size()) << (back.error ? back.error->message : "");
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    EXPECT_EQ(std::string(reinterpret_cast<const char*>(back.records[i].data()), back.records[i].size()), expected[i]);
+    EXPECT_EQ(
+        std::string(reinterpret_cast<const char*>(back.records[i].data()), back.records[i].size()),
+        expected[i]);
   }
 }
 
@@ -159,7 +180,8 @@ TEST(Golden, FormatOneIsWrittenByteForByte) {
   ASSERT_TRUE(is_ok(folder));
   ASSERT_TRUE(is_ok(write_golden(*folder)));
   if (const char* to = std::getenv("OJ_GOLDEN_WRITE")) {
-    fs::copy(folder->segments_path(), fs::path(to) / "segments", fs::copy_options::overwrite_existing | fs::copy_options::recursive);
+    fs::copy(folder->segments_path(), fs::path(to) / "segments",
+             fs::copy_options::overwrite_existing | fs::copy_options::recursive);
   }
   EXPECT_EQ(segments_in(folder->path()), segments_in(golden()));
 }
@@ -168,8 +190,10 @@ TEST(Uuids, AreParsedBackAndNothingElseIs) {
   const Uuid uuid = random_uuid();
   EXPECT_EQ(parse_uuid(to_string(uuid)), uuid);
   EXPECT_NE(uuid, random_uuid());
-  for (const char* wrong : {"", "6f707469", "6f707469-6d69-4a6f-b572-6e616c30303", "6f707469-6d69-4a6f-b572-6e616c3030311",
-                            "6F707469-6d69-4a6f-b572-6e616c303031", "6f707469x6d69-4a6f-b572-6e616c303031"}) {
+  for (const char* wrong :
+       {"", "6f707469", "6f707469-6d69-4a6f-b572-6e616c30303",
+        "6f707469-6d69-4a6f-b572-6e616c3030311", "6F707469-6d69-4a6f-b572-6e616c303031",
+        "6f707469x6d69-4a6f-b572-6e616c303031"}) {
     EXPECT_FALSE(parse_uuid(wrong).has_value()) << wrong;
   }
 }

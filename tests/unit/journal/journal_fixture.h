@@ -37,7 +37,9 @@ class TemporaryFolder {
   enum class Where { kDisk, kMemory };
   explicit TemporaryFolder(Where where = Where::kDisk) {
     const bool memory = where == Where::kMemory && ::access("/dev/shm", W_OK) == 0;
-    std::string text = ((memory ? fs::path("/dev/shm") : fs::temp_directory_path()) / "oj-journal-XXXXXX").string();
+    std::string text =
+        ((memory ? fs::path("/dev/shm") : fs::temp_directory_path()) / "oj-journal-XXXXXX")
+            .string();
     const char* made = ::mkdtemp(text.data());
     EXPECT_NE(made, nullptr);
     path_ = text;
@@ -58,7 +60,8 @@ class TemporaryFolder {
 // For random tests: OJ_SEED, or one of its own, printed when the test fails.
 inline std::uint64_t test_seed() {
   const char* given = std::getenv("OJ_SEED");
-  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  const std::uint64_t seed =
+      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
   ::testing::Test::RecordProperty("seed", std::to_string(seed));
   return seed;
 }
@@ -74,7 +77,8 @@ inline Bytes record_of(std::uint64_t seq, std::size_t size) {
   return bytes;
 }
 
-inline Result<void> write_records(Writer& writer, const std::vector<Bytes>& records, std::int64_t time_us = 1) {
+inline Result<void> write_records(Writer& writer, const std::vector<Bytes>& records,
+                                  std::int64_t time_us = 1) {
   std::vector<RecordBytes> batch;
   for (const Bytes& record : records) batch.push_back({record});
   return writer.write_batch(batch, time_us);
@@ -93,8 +97,8 @@ inline Folder must_open(const std::string& path) {
   return std::move(*folder);
 }
 
-inline Writer must_write(const Folder& folder, std::uint64_t first_seq = 0, const WriterOptions& options = {},
-                         std::uint64_t generation = 1) {
+inline Writer must_write(const Folder& folder, std::uint64_t first_seq = 0,
+                         const WriterOptions& options = {}, std::uint64_t generation = 1) {
   auto writer = Writer::open(folder, first_seq, generation, options);
   if (!writer) ADD_FAILURE() << writer.error().message;
   return std::move(*writer);
@@ -103,14 +107,17 @@ inline Writer must_write(const Folder& folder, std::uint64_t first_seq = 0, cons
 template <class T>
 ::testing::AssertionResult is_ok(const Result<T>& result) {
   if (result) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << code_name(result.error().code) << ": " << result.error().message;
+  return ::testing::AssertionFailure()
+         << code_name(result.error().code) << ": " << result.error().message;
 }
 
 template <class T>
-::testing::AssertionResult fails_with(const Result<T>& result, Code code, const std::string& part = {}) {
+::testing::AssertionResult fails_with(const Result<T>& result, Code code,
+                                      const std::string& part = {}) {
   if (result) return ::testing::AssertionFailure() << "succeeded";
   const Error& error = result.error();
-  if (error.code == code && error.message.find(part) != std::string::npos) return ::testing::AssertionSuccess();
+  if (error.code == code && error.message.find(part) != std::string::npos)
+    return ::testing::AssertionSuccess();
   return ::testing::AssertionFailure() << "is " << code_name(error.code) << ": " << error.message;
 }
 
@@ -144,13 +151,15 @@ inline Bytes read_file(const fs::path& path) {
 
 inline void write_file(const fs::path& path, std::span<const std::byte> bytes) {
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  out.write(reinterpret_cast<const char*>(bytes.data()),
+            static_cast<std::streamsize>(bytes.size()));
   ASSERT_TRUE(out.good());
 }
 
 inline std::vector<fs::path> segment_paths(const Folder& folder) {
   std::vector<fs::path> paths;
-  for (const auto& entry : fs::directory_iterator(folder.segments_path())) paths.push_back(entry.path());
+  for (const auto& entry : fs::directory_iterator(folder.segments_path()))
+    paths.push_back(entry.path());
   std::sort(paths.begin(), paths.end());
   return paths;
 }

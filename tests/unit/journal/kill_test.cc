@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "tests/unit/journal/journal_fixture.h"
@@ -19,7 +20,8 @@ std::size_t size_of(std::uint64_t seq) { return seq * 7919 % 700; }
 
 [[noreturn]] void write_for_ever(const Folder& folder, std::uint64_t from, std::uint64_t generation,
                                  std::atomic<std::uint64_t>& told) {
-  auto writer = Writer::open(folder, from, generation, {.segment_bytes_min = 16384, .segment_bytes_max = 65536});
+  auto writer = Writer::open(folder, from, generation,
+                             {.segment_bytes_min = 16384, .segment_bytes_max = 65536});
   if (!writer) ::_exit(1);
   for (std::uint64_t round = 0;; ++round) {
     std::vector<Bytes> records;
@@ -62,7 +64,8 @@ TEST(Kill, OfAWriterAtRandomMomentsLosesNothingSynced) {
     next = recovered->next_seq;
     const ReadBack back = read_back(folder, from, next);
     ASSERT_EQ(back.records.size(), next - from) << (back.error ? back.error->message : "");
-    for (std::uint64_t seq = from; seq < next; ++seq) ASSERT_EQ(back.records[seq - from], record_of(seq, size_of(seq)));
+    for (std::uint64_t seq = from; seq < next; ++seq)
+      ASSERT_EQ(back.records[seq - from], record_of(seq, size_of(seq)));
   }
   RecordProperty("records", std::to_string(next));
   ::munmap(shared, 4096);

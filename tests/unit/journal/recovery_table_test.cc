@@ -13,7 +13,8 @@ TEST(RecoveryTable, FitsEveryCombinationWithExactlyOneRow) {
   std::set<const RecoveryRow*> used;
   for (std::uint32_t observed = 0; observed < 1u << kObservedBits; ++observed) {
     int rows = 0;
-    for (const RecoveryRow& row : recovery_table()) rows += (observed & row.mask) == row.value ? 1 : 0;
+    for (const RecoveryRow& row : recovery_table())
+      rows += (observed & row.mask) == row.value ? 1 : 0;
     ASSERT_EQ(rows, 1) << "observed " << observed;
     used.insert(&row_for(observed));
   }
@@ -26,7 +27,8 @@ TEST(RecoveryTable, HasNoBitInAValueThatItsMaskIgnores) {
 
 // The rules that the rows spell out, said once more in another way.
 TEST(RecoveryTable, NeverCutsWhatIsVouchedForAndAcceptsOnlyWholeFrames) {
-  constexpr std::uint32_t kWholeFrame = kReadable | kWholeFile | kHeaderOk | kSeqEqual | kPayloadOk | kChainOk;
+  constexpr std::uint32_t kWholeFrame =
+      kReadable | kWholeFile | kHeaderOk | kSeqEqual | kPayloadOk | kChainOk;
   for (std::uint32_t observed = 0; observed < 1u << kObservedBits; ++observed) {
     const Decision decision = row_for(observed).decision;
     const bool whole = (observed & kWholeFrame) == kWholeFrame && (observed & kZeros) == 0;

@@ -28,7 +28,8 @@ TEST(Journal, KeepsEmptyRecordsAndOnesLargerThanASegment) {
   const Folder folder = must_open(temporary.at("j"));
   Writer writer = must_write(folder, 0, {.segment_bytes_min = 4096, .segment_bytes_max = 16384});
   const std::vector<std::size_t> sizes = {0, 1, 7, 8, 9, 3u << 20, 0, 5};
-  for (std::size_t i = 0; i < sizes.size(); ++i) ASSERT_TRUE(is_ok(write_records(writer, {record_of(i, sizes[i])})));
+  for (std::size_t i = 0; i < sizes.size(); ++i)
+    ASSERT_TRUE(is_ok(write_records(writer, {record_of(i, sizes[i])})));
   ASSERT_TRUE(is_ok(writer.sync()));
   const ReadBack back = read_back(folder, 0, sizes.size());
   ASSERT_EQ(back.records.size(), sizes.size()) << (back.error ? back.error->message : "");
@@ -50,7 +51,8 @@ TEST(Journal, RefusesABatchThatNoFrameCanHoldAndGoesOn) {
 TEST(Journal, SegmentsGrowWithTheJournalUpToTheLimit) {
   const TemporaryFolder temporary;
   const Folder folder = must_open(temporary.at("j"));
-  Writer writer = must_write(folder, 0, {.segment_bytes_min = 64 << 10, .segment_bytes_max = 256 << 10});
+  Writer writer =
+      must_write(folder, 0, {.segment_bytes_min = 64 << 10, .segment_bytes_max = 256 << 10});
   while (writer.segment_count() < 6) ASSERT_TRUE(is_ok(write_some(writer, 1, 10000)));
   std::vector<std::uintmax_t> sizes;
   for (const fs::path& path : segment_paths(folder)) sizes.push_back(fs::file_size(path) >> 10);
@@ -59,7 +61,10 @@ TEST(Journal, SegmentsGrowWithTheJournalUpToTheLimit) {
 
 class RandomJournal {
  public:
-  explicit RandomJournal(std::uint64_t seed) : random_(seed), folder_(must_open(temporary_.at("j"))) { reopen(); }
+  explicit RandomJournal(std::uint64_t seed)
+      : random_(seed), folder_(must_open(temporary_.at("j"))) {
+    reopen();
+  }
 
   void step() {
     switch (random_() % 20) {
@@ -83,7 +88,8 @@ class RandomJournal {
     const std::uint64_t limit = writer_->synced_through();
     const ReadBack back = read_back(folder_, from, limit);
     ASSERT_EQ(back.records.size(), limit - from) << (back.error ? back.error->message : "");
-    for (std::uint64_t seq = from; seq < limit; ++seq) ASSERT_EQ(back.records[seq - from], model_[seq]);
+    for (std::uint64_t seq = from; seq < limit; ++seq)
+      ASSERT_EQ(back.records[seq - from], model_[seq]);
     follow(limit);
   }
 
@@ -119,7 +125,8 @@ class RandomJournal {
       const std::uint64_t seq = follower_->next_seq();
       const auto record = follower_->next(limit);
       ASSERT_TRUE(is_ok(record));
-      ASSERT_TRUE(std::equal(record->begin(), record->end(), model_[seq].begin(), model_[seq].end()));
+      ASSERT_TRUE(
+          std::equal(record->begin(), record->end(), model_[seq].begin(), model_[seq].end()));
     }
   }
 
@@ -171,7 +178,8 @@ TEST(Journal, IsReadWhileItIsWritten) {
   constexpr std::uint64_t kRecords = 20000;
   std::atomic<std::uint64_t> synced{0};
   std::thread thread([&] {
-    Writer writer = must_write(folder, 0, {.segment_bytes_min = 32 << 10, .segment_bytes_max = 256 << 10});
+    Writer writer =
+        must_write(folder, 0, {.segment_bytes_min = 32 << 10, .segment_bytes_max = 256 << 10});
     for (std::uint64_t batch = 0; writer.next_seq() < kRecords; ++batch) {
       EXPECT_TRUE(is_ok(write_some(writer, batch % 50 + 1, batch % 300)));
       if (batch % 3 == 0) continue;
@@ -188,7 +196,8 @@ TEST(Journal, IsReadWhileItIsWritten) {
   Reader reader(folder, 0);
   std::uint64_t read = 0;
   while (read < kRecords) {
-    const std::uint64_t limit = synced.load(std::memory_order_acquire);  // pair: the writer's stores
+    const std::uint64_t limit =
+        synced.load(std::memory_order_acquire);  // pair: the writer's stores
     for (; read < limit; ++read) {
       const auto record = reader.next(limit);
       if (!record) {
@@ -197,7 +206,8 @@ TEST(Journal, IsReadWhileItIsWritten) {
         return;
       }
       const Bytes expected = record_of(read, record->size());
-      ASSERT_TRUE(std::equal(record->begin(), record->end(), expected.begin(), expected.end())) << read;
+      ASSERT_TRUE(std::equal(record->begin(), record->end(), expected.begin(), expected.end()))
+          << read;
     }
   }
   thread.join();

@@ -52,7 +52,8 @@ class SimulatedDisk final : public FileSystem {
     for (const auto& [name, inode] : durable_names_) {
       if (!names_.contains(name) && random() % 2 == 0) found.erase(name);
     }
-    for (const auto& [name, inode] : found) write_file(to + "/segments/" + name, image(files_.at(inode), random));
+    for (const auto& [name, inode] : found)
+      write_file(to + "/segments/" + name, image(files_.at(inode), random));
   }
 
   int open_at(int folder, const char* name, int flags, mode_t mode) override {
@@ -80,7 +81,8 @@ class SimulatedDisk final : public FileSystem {
   int allocate(int fd, std::uint64_t size) override {
     if (fails()) return -1;
     if (real_.allocate(fd, size) != 0) return -1;
-    for (std::uint64_t page = 0; page < size / kPage; ++page) file(fd).dirty.try_emplace(page, Bytes(kPage));
+    for (std::uint64_t page = 0; page < size / kPage; ++page)
+      file(fd).dirty.try_emplace(page, Bytes(kPage));
     return 0;
   }
   int punch(int fd, std::uint64_t offset, std::uint64_t size) override {
@@ -96,7 +98,8 @@ class SimulatedDisk final : public FileSystem {
     }
     for (const auto& [page, bytes] : synced.dirty) {
       if (synced.durable.size() < (page + 1) * kPage) synced.durable.resize((page + 1) * kPage);
-      std::copy(bytes.begin(), bytes.end(), synced.durable.begin() + static_cast<std::ptrdiff_t>(page * kPage));
+      std::copy(bytes.begin(), bytes.end(),
+                synced.durable.begin() + static_cast<std::ptrdiff_t>(page * kPage));
     }
     synced.dirty.clear();
     return 0;
@@ -119,7 +122,9 @@ class SimulatedDisk final : public FileSystem {
     return 0;
   }
   int stat(int fd, struct stat* out) override { return real_.stat(fd, out); }
-  std::int64_t next_data(int fd, std::uint64_t offset) override { return real_.next_data(fd, offset); }
+  std::int64_t next_data(int fd, std::uint64_t offset) override {
+    return real_.next_data(fd, offset);
+  }
   void forget_cached(int) override {}
 
  private:
@@ -131,7 +136,7 @@ class SimulatedDisk final : public FileSystem {
     return true;
   }
   static ino_t inode_of(int fd) {
-    struct stat status{};
+    struct stat status {};
     EXPECT_EQ(::fstat(fd, &status), 0);
     return status.st_ino;
   }
