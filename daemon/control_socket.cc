@@ -14,8 +14,13 @@
 #include <fstream>
 #include <string_view>
 
+#include "base/check.h"
+
 namespace oj::daemon {
 namespace {
+
+static_assert(kRuntimeFolderBytesMax + sizeof("/control.sock.new") <=
+              sizeof(sockaddr_un::sun_path));
 
 constexpr int kBacklog = 1024;              // the kernel cuts it to net.core.somaxconn
 constexpr std::size_t kDescriptorsMax = 4;  // received; all but the first are closed
@@ -33,13 +38,7 @@ Result<Fd> listen_in(const std::string& runtime_folder, const Rights& rights) {
   const std::string made = path + ".new";
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (made.size() >= sizeof address.sun_path) {
-    return Error{
-        Code::kInvalid,
-        "runtime folder " + runtime_folder + " has a name of " +
-            std::to_string(runtime_folder.size()) + " bytes; a socket in it can have at most " +
-            std::to_string(sizeof address.sun_path - 1 - (made.size() - runtime_folder.size()))};
-  }
+  OJ_CHECK(made.size() < sizeof address.sun_path);
   std::memcpy(address.sun_path, made.c_str(), made.size() + 1);
   Fd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return io_error("cannot make a socket", errno);

@@ -22,9 +22,12 @@ namespace oj::daemon {
 
 constexpr const char* kControlSocketName = "control.sock";
 
+// The longest name of a runtime folder whose socket still has a name that fits.
+constexpr std::size_t kRuntimeFolderBytesMax = 90;
+
 // Listens on `runtime_folder`/control.sock: made under another name, given its rights, then
-// renamed, so that whoever finds it can connect. kInvalid if the path is longer than a socket's
-// name can be.
+// renamed, so that whoever finds it can connect.
+// REQUIRES: the folder's name has at most kRuntimeFolderBytesMax bytes.
 Result<Fd> listen_in(const std::string& runtime_folder, const Rights& rights);
 
 struct Peer {  // as the kernel says, at the time of connect(); for people only

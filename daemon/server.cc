@@ -110,6 +110,12 @@ Result<void> Server::take_folder() {
   auto runtime_folder = choose_runtime_folder(*folder_, options_, rights_);
   if (!runtime_folder) return runtime_folder.error();
   runtime_folder_ = std::move(*runtime_folder);
+  if (runtime_folder_.size() > kRuntimeFolderBytesMax) {
+    return Error{Code::kInvalid, "runtime folder " + runtime_folder_ + " has a name of " +
+                                     std::to_string(runtime_folder_.size()) +
+                                     " bytes; for a socket in it, at most " +
+                                     std::to_string(kRuntimeFolderBytesMax) + " fit"};
+  }
   auto lock = folder_->lock_for_serving(runtime_folder_);
   if (!lock) return lock.error();
   folder_lock_ = std::move(*lock);

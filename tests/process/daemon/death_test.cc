@@ -1,0 +1,178 @@
+// Goal: what a dead worker left is told once and given back; a living one is never taken for dead.
+//
+// SPDX-License-Identifier: MIT
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "shm/watermarks.h"
+#include "tests/process/daemon/daemon_under_test.h"
+#include "tests/process/daemon/raw_client.h"
+
+namespace oj::testing {
+namespace {
+
+std::size_t workers_of(const Scratch& scratch) {
+  const auto status = status_of(scratch.runtime());
+  return status ? status->workers.size() : 1000;
+}
+
+void end(Daemon& daemon) {
+  daemon.signal(SIGTERM);
+  EXPECT_EQ(daemon.wait(), 0) << daemon.said();
+}
+
+TEST(Death, IsToldOnceAndFreesTheSlot) {
+  const Scratch scratch;
+  Daemon daemon(scratch);
+  ASSERT_TRUE(daemon.serves()) << daemon.said();
+  std::vector<schema::SessionId> killed;
+  for (int i = 0; i < 5; ++i) {
+    WorkerProcess worker(scratch.runtime(), scratch.folder(), [](RawWorker& w) { w.mark("mark"); });
+    killed.push_back(worker.session());
+    EXPECT_EQ(workers_of(scratch), 1u);
+    worker.kill();
+    ASSERT_TRUE(eventually([&] { return workers_of(scratch) == 0; })) << daemon.said();
+  }
+  end(daemon);
+  const OnDisk disk = read_all(scratch.folder());
+  EXPECT_EQ(disk.died, killed);
+  EXPECT_EQ(disk.marks.size(), 5u);
+  EXPECT_EQ(files_in(scratch.runtime()), std::vector<std::string>());
+}
+
+TEST(Death, ComesAfterEverythingTheDeadPublished) {
+  const Scratch scratch;
+  Daemon daemon(scratch);
+  ASSERT_TRUE(daemon.serves()) << daemon.said();
+  {
+    WorkerProcess worker(scratch.runtime(), scratch.folder(), [](RawWorker& w) {
+      for (int i = 0; i < 20'000; ++i) w.mark("mark");
+    });
+    worker.kill();
+  }
+  ASSERT_TRUE(eventually([&] { return workers_of(scratch) == 0; })) << daemon.said();
+  end(daemon);
+  const OnDisk disk = read_all(scratch.folder());
+  EXPECT_EQ(disk.marks.size(), 20'000u);
+  EXPECT_EQ(disk.died.size(), 1u);
+  EXPECT_EQ(disk.records, 20'001u);
+}
+
+TEST(Death, WhileNoDaemonRunsIsFoundByTheNext) {
+  const Scratch scratch;
+  WorkerProcess* worker = nullptr;
+  {
+    Daemon daemon(scratch);
+    ASSERT_TRUE(daemon.serves()) << daemon.said();
+    worker = new WorkerProcess(scratch.runtime(), scratch.folder(),
+                               [](RawWorker& w) { w.mark("mark"); });
+    daemon.kill();
+  }
+  const schema::SessionId session = worker->session();
+  delete worker;
+  Daemon next(scratch);
+  ASSERT_TRUE(next.serves()) << next.said();
+  ASSERT_TRUE(eventually([&] { return workers_of(scratch) == 0; })) << next.said();
+  end(next);
+  EXPECT_EQ(read_all(scratch.folder()).died, std::vector<schema::SessionId>{session});
+}
+
+// The next daemon has no pidfd of it, only its lock byte.
+TEST(Death, AfterTheDaemonWasReplacedIsSeenByTheLock) {
+  const Scratch scratch;
+  Daemon first(scratch);
+  ASSERT_TRUE(first.serves()) << first.said();
+  WorkerProcess worker(scratch.runtime(), scratch.folder(), [](RawWorker& w) { w.mark("mark"); });
+  first.kill();
+  Daemon next(scratch);
+  ASSERT_TRUE(next.serves()) << next.said();
+  EXPECT_EQ(workers_of(scratch), 1u);
+  const schema::SessionId session = worker.session();
+  worker.kill();
+  ASSERT_TRUE(eventually([&] { return workers_of(scratch) == 0; })) << next.said();
+  end(next);
+  EXPECT_EQ(read_all(scratch.folder()).died, std::vector<schema::SessionId>{session});
+}
+
+TEST(Death, ThatADaemonBeganToReapIsFinishedByTheNext) {
+  const Scratch scratch;
+  Daemon first(scratch);
+  ASSERT_TRUE(first.serves()) << first.said();
+  WorkerProcess worker(scratch.runtime(), scratch.folder(), [](RawWorker& w) { w.mark("mark"); });
+  first.kill();
+  const schema::SessionId session = worker.session();
+  worker.kill();
+  {
+    auto region = shm::Region::attach(scratch.runtime() + "/region-1",
+                                      shm::Region::Access::kReadWrite, nullptr);
+    ASSERT_TRUE(region) << region.error().message;
+    shm::SlotTable slots(*region);
+    for (std::uint32_t i = 0; i < slots.size(); ++i) {
+      const auto seen = slots.snapshot(i);
+      if (seen.identity.session == session) {
+        ASSERT_TRUE(slots.begin_reaping(seen.slot));
+      }
+    }
+  }
+  Daemon next(scratch);
+  ASSERT_TRUE(next.serves()) << next.said();
+  RawWorker other(scratch.runtime(), scratch.folder());
+  other.close();
+  ASSERT_TRUE(eventually([&] { return workers_of(scratch) == 0; })) << next.said();
+  end(next);
+  EXPECT_EQ(read_all(scratch.folder()).died, std::vector<schema::SessionId>{session});
+  EXPECT_EQ(files_in(scratch.runtime()), std::vector<std::string>());
+}
+
+TEST(Death, IsNotProvenByAClosedConnection) {
+  const Scratch scratch;
+  Daemon daemon(scratch);
+  ASSERT_TRUE(daemon.serves()) << daemon.said();
+  RawWorker worker(scratch.runtime(), scratch.folder());
+  worker.connection().close();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(workers_of(scratch), 1u);
+  worker.mark("alive");
+  worker.wait_synced();
+  EXPECT_TRUE(worker.held());
+  worker.close();
+  ASSERT_TRUE(eventually([&] { return workers_of(scratch) == 0; })) << daemon.said();
+  end(daemon);
+  EXPECT_TRUE(read_all(scratch.folder()).died.empty());
+}
+
+TEST(Death, IsNotProvenByBeingStopped) {
+  const Scratch scratch;
+  Daemon daemon(scratch);
+  ASSERT_TRUE(daemon.serves()) << daemon.said();
+  WorkerProcess worker(scratch.runtime(), scratch.folder(), [](RawWorker& w) { w.mark("mark"); });
+  ASSERT_EQ(kill(worker.pid(), SIGSTOP), 0);
+  RawWorker other(scratch.runtime(), scratch.folder());
+  for (int i = 0; i < 10; ++i) {
+    other.mark("meanwhile");
+    other.wait_synced();
+  }
+  EXPECT_EQ(workers_of(scratch), 2u);
+}
+
+// A client that got a slot and went away before it took it, its process living on.
+TEST(Death, ASlotThatWasNeverTakenComesBack) {
+  const Scratch scratch;
+  Daemon daemon(scratch);
+  ASSERT_TRUE(daemon.serves()) << daemon.said();
+  ControlClient client(scratch.runtime());
+  auto answer = client.hello();
+  ASSERT_TRUE(answer && std::holds_alternative<schema::Welcome>(*answer));
+  EXPECT_EQ(workers_of(scratch), 1u);
+  client.close();
+  ASSERT_TRUE(eventually([&] { return workers_of(scratch) == 0; })) << daemon.said();
+  end(daemon);
+  EXPECT_TRUE(read_all(scratch.folder()).died.empty());
+}
+
+}  // namespace
+}  // namespace oj::testing

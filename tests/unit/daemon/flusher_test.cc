@@ -1,0 +1,186 @@
+// Goal: what is published comes to disk once, in order, whole or as a tombstone, and slots and
+// chunks come back. Method: a real region and a real folder, the flusher's own thread, this thread
+// as worker and as control.
+//
+// SPDX-License-Identifier: MIT
+#include "daemon/flusher.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "journal/folder.h"
+#include "journal/reader.h"
+#include "journal/recovery.h"
+#include "shm/producer.h"
+#include "shm/watermarks.h"
+
+namespace oj::daemon {
+namespace {
+
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
+
+class FlusherOfARegion : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_NE(mkdtemp(disk_.data()), nullptr);
+    ASSERT_NE(mkdtemp(memory_.data()), nullptr);
+    auto folder = journal::Folder::open(disk_ + "/journal", journal::Folder::IfAbsent::kCreate);
+    ASSERT_TRUE(folder) << folder.error().message;
+    folder_.emplace(std::move(*folder));
+    auto recovered = journal::recover(*folder_, std::nullopt);
+    ASSERT_TRUE(recovered) << recovered.error().message;
+    auto writer = journal::Writer::open(*folder_, 0, 1, {64 << 10, 64 << 10});
+    ASSERT_TRUE(writer) << writer.error().message;
+    shm::CreateOptions how;
+    how.sizes.ring_slots = 1024;
+    how.sizes.chunk_bytes = 4096;
+    how.sizes.chunk_count = 64;
+    how.sizes.worker_slots = 8;
+    how.identity.generation = 1;
+    auto region = shm::Region::create(memory_ + "/region-1", how);
+    ASSERT_TRUE(region) << region.error().message;
+    region_ = std::move(*region);
+    flusher_.emplace(region_, std::move(*writer), 1'000'000, event_.get());
+    worker_ = take_slot();
+  }
+  void TearDown() override {
+    flusher_.reset();
+    std::filesystem::remove_all(disk_);
+    std::filesystem::remove_all(memory_);
+  }
+  shm::SlotRef take_slot() {
+    const auto slot = shm::SlotTable(region_).assign({77, 1, 1, 1, "test"});
+    EXPECT_TRUE(slot);
+    auto seat = shm::Seat::take(region_, *slot);
+    EXPECT_TRUE(seat);
+    seats_.push_back(std::move(*seat));
+    return *slot;
+  }
+  void publish(shm::Producer& producer, const std::string& text) {
+    for (;;) {
+      auto attempt = producer.try_append(bytes_of(text));
+      ASSERT_TRUE(attempt) << attempt.error().message;
+      if (attempt->full == shm::Full::kNo) return;
+      ASSERT_NE(shm::wait_for_room(region_, attempt->room_made, Deadline::in_ms(60'000)),
+                shm::Waited::kDeadline);
+    }
+  }
+  Flusher::End drain() {
+    flusher_->orders().post_drain();
+    flusher_->join();
+    return flusher_->end();
+  }
+  std::vector<std::string> on_disk() {
+    std::vector<std::string> records;
+    const std::uint64_t end = *journal::find_end(*folder_);
+    journal::Reader reader(*folder_, 0);
+    while (reader.next_seq() < end) {
+      auto record = reader.next(end);
+      if (!record) {
+        ADD_FAILURE() << record.error().message;
+        break;
+      }
+      records.emplace_back(reinterpret_cast<const char*>(record->data()), record->size());
+    }
+    return records;
+  }
+
+  std::string disk_ = "/tmp/oj-unit-XXXXXX", memory_ = "/dev/shm/oj-unit-XXXXXX";
+  Fd event_{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  std::optional<journal::Folder> folder_;
+  std::shared_ptr<shm::Region> region_;
+  std::optional<Flusher> flusher_;
+  std::vector<shm::Seat> seats_;
+  shm::SlotRef worker_;
+};
+
+TEST_F(FlusherOfARegion, DrainsWhatWasPublishedBeforeItStarted) {
+  shm::Producer producer(region_, worker_);
+  std::vector<std::string> all;
+  for (int i = 0; i < 500; ++i) {
+    all.push_back("record " + std::to_string(i));
+    publish(producer, all.back());
+  }
+  flusher_->start();
+  EXPECT_EQ(drain(), Flusher::End::kDrained);
+  EXPECT_EQ(shm::synced(*region_), 500u);
+  EXPECT_EQ(on_disk(), all);
+}
+
+// Many times through ring and pool, so that nothing goes on without reclaiming.
+TEST_F(FlusherOfARegion, MakesRoomForEver) {
+  flusher_->start();
+  flusher_->orders().post_attached(true);
+  shm::Producer producer(region_, worker_);
+  std::vector<std::string> all;
+  for (int i = 0; i < 20'000; ++i) {
+    all.push_back(std::to_string(i) + std::string(static_cast<std::size_t>(i % 90), '.'));
+    publish(producer, all.back());
+    if (HasFailure()) break;
+  }
+  EXPECT_EQ(drain(), Flusher::End::kDrained);
+  EXPECT_EQ(on_disk(), all);
+}
+
+TEST_F(FlusherOfARegion, WritesADamagedRecordAsATombstone) {
+  shm::Producer producer(region_, worker_);
+  publish(producer, "before");
+  publish(producer, "to be scribbled over");
+  publish(producer, "after");
+  // The pool is the last part of the region; find the record's bytes there and change one.
+  const std::uint64_t size = region_->sizes().region_bytes();
+  void* found = memmem(region_->base(), size, "to be scribbled over", 20);
+  ASSERT_NE(found, nullptr);
+  static_cast<char*>(found)[3] ^= 1;
+  flusher_->start();
+  EXPECT_EQ(drain(), Flusher::End::kDrained);
+  EXPECT_EQ(flusher_->statistics().tombstones.load(std::memory_order_relaxed), 1u);
+  const std::vector<std::string> records = on_disk();
+  ASSERT_EQ(records.size(), 3u);
+  EXPECT_EQ(records[0], "before");
+  EXPECT_EQ(records[2], "after");
+  schema::Decoder decoder;
+  const std::vector<std::byte> copy(bytes_of(records[1]).begin(), bytes_of(records[1]).end());
+  auto decoded = decoder.decode(copy);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->header.session, 0u);
+  EXPECT_TRUE(std::holds_alternative<schema::Tombstone>(decoded->operations[0]));
+}
+
+TEST_F(FlusherOfARegion, FreesTheSlotsThatItIsTold) {
+  flusher_->start();
+  const shm::SlotRef slot = take_slot();
+  {
+    shm::Producer producer(region_, slot);
+    publish(producer, "record");
+    shm::SlotTable(region_).begin_reaping(slot);
+    flusher_->orders().post_ended(slot);
+    shm::SlotTable table(region_);
+    eventfd_t count = 0;
+    while (eventfd_read(event_.get(), &count) != 0) usleep(1000);  // says when it is done
+    EXPECT_EQ(table.snapshot(slot.index).state, shm::SlotState::kFree);
+    EXPECT_EQ(table.snapshot(slot.index).slot.incarnation, slot.incarnation + 1);
+  }
+  EXPECT_EQ(drain(), Flusher::End::kDrained);
+  EXPECT_EQ(on_disk(), std::vector<std::string>{"record"});
+}
+
+TEST_F(FlusherOfARegion, WithoutRecordsDrainsAtOnce) {
+  flusher_->start();
+  EXPECT_EQ(drain(), Flusher::End::kDrained);
+  EXPECT_TRUE(on_disk().empty());
+}
+
+}  // namespace
+}  // namespace oj::daemon
