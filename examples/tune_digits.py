@@ -283,9 +283,7 @@ class Run:
             else:
                 self.display.event(f'new study "{arguments.study}" in {arguments.folder}')
             pid = self.journal.daemon_pid()
-            self.display.event(
-                f"daemon {pid} serves it, started by this process; nothing else runs"
-            )
+            self.display.event(f"daemon {pid} serves it; there is nothing else to start")
             deadline = began + arguments.time_limit
             workers = Workers(arguments, done + arguments.trials, deadline)
             self.display.event(f"{arguments.workers} workers start: {workers.pids()}")

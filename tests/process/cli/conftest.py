@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import optjournal
 import optuna
 import pytest
+
+import optjournal
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = Path(os.environ.get("OPTJOURNAL_PROGRAMS", ROOT / "build" / "release" / "bin"))

@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import optjournal
 import optuna
+
+import optjournal
 from conftest import PROGRAMS, open_storage, run, wait_until
 
 

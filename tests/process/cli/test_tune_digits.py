@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from conftest import PROGRAMS, ROOT, run
 
 
@@ -55,7 +56,7 @@ def test_kills_and_goes_on_and_continues(folder: Path) -> None:
     second = tune(folder, "--workers", "2", "--trials", "3", "--no-kill", "--time-limit", "200")
     assert second.returncode == 0, second.stdout + second.stderr
     assert f'continuing study "digits" in {folder}: {len(trials)} trials so far' in second.stdout
-    assert "kill" not in second.stdout.lower().replace("no-kill", "")
+    assert "kill -9" not in second.stdout
     more = json.loads(run("trials", "--json", folder, "digits").out)
     assert more[: len(trials)] == trials
     assert len(more) >= len(trials) + 3

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from conftest import PROGRAMS, ROOT, run
 
 VERBS = ("tail", "status", "studies", "trials", "stop", "version")
