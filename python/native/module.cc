@@ -2,7 +2,6 @@
 //
 // SPDX-License-Identifier: MIT
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/string.h>
 
 #include "libclient/session.h"
 #include "python/native/datetimes.h"

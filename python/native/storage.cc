@@ -99,10 +99,16 @@ void NativeStorage::look(const std::function<void(const replay::State&)>& use) {
     seen_seq_ = state.next_seq();
     use(state);
   };
-  check_or_raise(storage->read(look_once));
+  check(storage->read(look_once));
   if (!other_history) return;
   forget_objects();
-  check_or_raise(storage->read(look_once));
+  check(storage->read(look_once));
+}
+
+void NativeStorage::check(const Result<void>& result) {
+  if (result) return;
+  if (result.error().code == Code::kGone) forget_objects();
+  raise_error(result.error());
 }
 
 void NativeStorage::forget_objects() {
@@ -123,14 +129,13 @@ replay::Outcome NativeStorage::write(const schema::Operation& operation) {
   std::optional<Deadline> deadline;
   while (!written && written.error().code == Code::kBusy) {
     if (!deadline) deadline = call_deadline();
-    check_or_raise(wait(*deadline, [&](Deadline slice) { return storage->wait_for_room(slice); }));
+    check(wait(*deadline, [&](Deadline slice) { return storage->wait_for_room(slice); }));
     written = storage->try_write(operation, options);
   }
-  if (!written) raise_error(written.error());
+  if (!written) check(written.error());
   if (written->must_wait) {
     if (!deadline) deadline = call_deadline();
-    check_or_raise(
-        wait(*deadline, [&](Deadline slice) { return storage->settle(*written, slice); }));
+    check(wait(*deadline, [&](Deadline slice) { return storage->settle(*written, slice); }));
   }
   using replay::OutcomeCode;
   const OutcomeCode code = written->outcome.code;

@@ -93,6 +93,8 @@ class NativeStorage {
   nb::object study_attrs(nb::handle study_id, const replay::AttrMap replay::Study::*which);
   // Copies of what look() found; built after it.
   nb::object build_one(const TrialCopies& copies, bool keep);
+  // Raises an error; after kGone (records were lost with their region) all objects are forgotten.
+  void check(const Result<void>& result);
   // Forgets all objects: they are of another history.
   void forget_objects();
   std::shared_ptr<StudyObjects> objects_of(replay::StudyId study);
