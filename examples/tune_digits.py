@@ -49,6 +49,8 @@ WORKER_ATTR = "worker_pid"
 class Digits:
     """The objective: validation accuracy of a network trained on the digits."""
 
+    interrupted = False
+
     def __init__(self) -> None:
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
@@ -75,6 +77,8 @@ class Digits:
         accuracy = 0.0
         for epoch in range(EPOCHS):
             model.partial_fit(train_x, train_y, classes=numpy.arange(10))
+            if self.interrupted:  # scikit-learn itself would only stop the epoch
+                raise KeyboardInterrupt
             accuracy = float(model.score(valid_x, valid_y))
             trial.report(accuracy, epoch)
             if trial.should_prune():
@@ -85,6 +89,11 @@ class Digits:
 def work(arguments: argparse.Namespace) -> int:
     """One worker: asks for trials until the study has as many finished ones as are wanted."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+    def interrupt(_number: int, _frame: object) -> None:
+        Digits.interrupted = True
+
+    signal.signal(signal.SIGINT, interrupt)
     objective = Digits()
     with optjournal.JournalStorage(arguments.folder) as storage:
         study = optuna.load_study(
@@ -93,10 +102,13 @@ def work(arguments: argparse.Namespace) -> int:
             sampler=optuna.samplers.TPESampler(seed=os.getpid()),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=3),
         )
+        finished = len(study.get_trials(deepcopy=False, states=FINISHED))
+        seconds = arguments.deadline - time.monotonic()
+        if finished >= arguments.until or seconds <= 0 or Digits.interrupted:
+            return 0
         enough = optuna.study.MaxTrialsCallback(arguments.until, states=FINISHED)
         try:
-            if len(study.get_trials(deepcopy=False, states=FINISHED)) < arguments.until:
-                study.optimize(objective, callbacks=[enough], timeout=arguments.time_limit)
+            study.optimize(objective, callbacks=[enough], timeout=seconds)
         except KeyboardInterrupt:
             return 130
     return 0
@@ -204,10 +216,9 @@ class Workers:
             self._start()
 
     def _start(self) -> None:
-        left = max(1.0, self._deadline - time.monotonic())
         command = [sys.executable, str(Path(__file__).resolve()), "--as-worker"]
         command += ["--folder", self._arguments.folder, "--study", self._arguments.study]
-        command += ["--until", str(self._until), "--time-limit", str(left)]
+        command += ["--until", str(self._until), "--deadline", str(self._deadline)]
         self._living.append(subprocess.Popen(command, env={**os.environ, **ONE_THREAD}))
 
     def pids(self) -> list[int]:
@@ -284,7 +295,7 @@ class Run:
                 self.display.event(f'new study "{arguments.study}" in {arguments.folder}')
             pid = self.journal.daemon_pid()
             self.display.event(f"daemon {pid} serves it; there is nothing else to start")
-            deadline = began + arguments.time_limit
+            self.deadline = deadline = began + arguments.time_limit
             workers = Workers(arguments, done + arguments.trials, deadline)
             self.display.event(f"{arguments.workers} workers start: {workers.pids()}")
             try:
@@ -295,7 +306,7 @@ class Run:
             return self.report(study, done)
 
     def watch(self, study: optuna.Study, workers: Workers, done: int, deadline: float) -> None:
-        wanted = self.arguments.trials
+        wanted, limit = self.arguments.trials, self.arguments.time_limit
         first: float | None = None
         while workers.look(self.display):
             time.sleep(0.1)
@@ -315,11 +326,13 @@ class Run:
                 text += f"  best {best.value:.4f} (#{best.number})"
             self.display.progress(count, wanted, text)
             if not self.arguments.no_kill:
-                if self.orphan is None and count >= wanted // 4:
+                # By the work done, or on a slow machine by the time passed.
+                share = max(count / wanted, 1 - (deadline - time.monotonic()) / limit)
+                if self.orphan is None and share >= 0.25:
                     self.kill_a_worker(study, workers)
-                if self.orphan is not None and not self.daemon_killed and count >= wanted // 2:
+                if self.orphan is not None and not self.daemon_killed and share >= 0.5:
                     self.kill_the_daemon(study)
-            if time.monotonic() > deadline + 30:
+            if time.monotonic() > deadline + 120:
                 raise RuntimeError("the workers do not end although their time is over")
         self.ended_at = time.monotonic()
 
@@ -415,7 +428,7 @@ class Run:
         failed = [trial.number for trial in new if trial.state == TrialState.FAIL]
         self.check(not failed, f"trials failed: {failed}")
         finished = sum(trial.state in FINISHED for trial in trials) - done
-        if self.ended_at < self.arguments.time_limit + self.display._begin:
+        if self.ended_at < self.deadline:
             wanted = self.arguments.trials
             self.check(finished >= wanted, f"{finished} of {wanted} trials finished")
         else:
@@ -511,12 +524,14 @@ def parse() -> argparse.Namespace:
         "--workers", type=int, default=4, help="worker processes (default: %(default)s)"
     )
     parser.add_argument(
-        "--time-limit", type=float, default=70.0, metavar="SECONDS",
+        "--time-limit", type=float, default=60.0, metavar="SECONDS",
         help="no trial is begun later than this (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--no-kill", action="store_true", help="kill nobody")
     parser.add_argument("--as-worker", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--until", type=int, default=0, help=argparse.SUPPRESS)
+    # Of time.monotonic(), which all processes of one boot share.
+    parser.add_argument("--deadline", type=float, default=0.0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.trials < 1 or arguments.workers < 1 or not arguments.time_limit > 0:
         parser.error("--trials, --workers and --time-limit must be positive")
