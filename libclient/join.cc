@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::int64_t kPauseMsMin = 1;
 constexpr std::int64_t kPauseMsMax = 25;
+constexpr int kStartsMax = 5;  // of daemons that end for a reason that may pass
 
 struct Tried {
   std::optional<Joined> joined;
@@ -63,6 +64,7 @@ Tried say_hello(const JoinRequest& request, const std::string& runtime_folder,
 // Starts a daemon if nobody else is doing so. An error is final; success says only: look again.
 struct Starting {
   Deadline patience = Deadline::in_ms(kStarterPatienceMs);
+  int failures = 0;
 
   Result<void> try_once(const JoinRequest& request) {
     Result<std::optional<Fd>> lock = request.folder.try_lock_for_starting();
@@ -81,6 +83,8 @@ struct Starting {
     if (started) return {};
     served = serving_runtime_folder(request.location, request.folder);
     if (served && !served->empty()) return {};  // it lost against another one, which is as good
+    // Killed on its way, or out of something for a moment; what is wrong for good stays wrong.
+    if (started.error().code == Code::kIo && ++failures < kStartsMax) return {};
     return started.error();
   }
 };
