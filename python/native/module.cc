@@ -13,39 +13,38 @@ namespace {
 namespace nb = nanobind;
 using oj::python::NativeStorage;
 
+// None reaches our own checks, which raise what Optuna's storages raise for it.
+const auto any = nb::arg().none();
+
 void bind_studies(nb::class_<NativeStorage>& storage) {
-  storage.def("create_new_study", &NativeStorage::create_new_study)
-      .def("delete_study", &NativeStorage::delete_study)
-      .def("set_study_user_attr", &NativeStorage::set_study_user_attr, nb::arg(), nb::arg(),
-           nb::arg().none())
-      .def("set_study_system_attr", &NativeStorage::set_study_system_attr, nb::arg(), nb::arg(),
-           nb::arg().none())
-      .def("get_study_id_from_name", &NativeStorage::get_study_id_from_name)
-      .def("get_study_name_from_id", &NativeStorage::get_study_name_from_id)
-      .def("get_study_directions", &NativeStorage::get_study_directions)
-      .def("get_study_user_attrs", &NativeStorage::get_study_user_attrs)
-      .def("get_study_system_attrs", &NativeStorage::get_study_system_attrs)
+  storage.def("create_new_study", &NativeStorage::create_new_study, any, any)
+      .def("delete_study", &NativeStorage::delete_study, any)
+      .def("set_study_user_attr", &NativeStorage::set_study_user_attr, any, any, any)
+      .def("set_study_system_attr", &NativeStorage::set_study_system_attr, any, any, any)
+      .def("get_study_id_from_name", &NativeStorage::get_study_id_from_name, any)
+      .def("get_study_name_from_id", &NativeStorage::get_study_name_from_id, any)
+      .def("get_study_directions", &NativeStorage::get_study_directions, any)
+      .def("get_study_user_attrs", &NativeStorage::get_study_user_attrs, any)
+      .def("get_study_system_attrs", &NativeStorage::get_study_system_attrs, any)
       .def("get_all_studies", &NativeStorage::get_all_studies);
 }
 
 void bind_trials(nb::class_<NativeStorage>& storage) {
-  storage.def("create_new_trial", &NativeStorage::create_new_trial, nb::arg(), nb::arg().none())
-      .def("set_trial_param", &NativeStorage::set_trial_param)
-      .def("set_trial_state_values", &NativeStorage::set_trial_state_values, nb::arg(), nb::arg(),
-           nb::arg().none())
-      .def("set_trial_intermediate_value", &NativeStorage::set_trial_intermediate_value)
-      .def("set_trial_user_attr", &NativeStorage::set_trial_user_attr, nb::arg(), nb::arg(),
-           nb::arg().none())
-      .def("set_trial_system_attr", &NativeStorage::set_trial_system_attr, nb::arg(), nb::arg(),
-           nb::arg().none())
+  storage.def("create_new_trial", &NativeStorage::create_new_trial, any, any)
+      .def("set_trial_param", &NativeStorage::set_trial_param, any, any, any, any)
+      .def("set_trial_state_values", &NativeStorage::set_trial_state_values, any, any, any)
+      .def("set_trial_intermediate_value", &NativeStorage::set_trial_intermediate_value, any, any,
+           any)
+      .def("set_trial_user_attr", &NativeStorage::set_trial_user_attr, any, any, any)
+      .def("set_trial_system_attr", &NativeStorage::set_trial_system_attr, any, any, any)
       .def("get_trial_id_from_study_id_trial_number",
-           &NativeStorage::get_trial_id_from_study_id_trial_number)
-      .def("get_trial_number_from_id", &NativeStorage::get_trial_number_from_id)
-      .def("get_trial_param", &NativeStorage::get_trial_param)
-      .def("get_trial", &NativeStorage::get_trial)
-      .def("get_all_trials", &NativeStorage::get_all_trials, nb::arg(), nb::arg(), nb::arg().none())
-      .def("get_n_trials", &NativeStorage::get_n_trials, nb::arg(), nb::arg().none())
-      .def("get_best_trial", &NativeStorage::get_best_trial);
+           &NativeStorage::get_trial_id_from_study_id_trial_number, any, any)
+      .def("get_trial_number_from_id", &NativeStorage::get_trial_number_from_id, any)
+      .def("get_trial_param", &NativeStorage::get_trial_param, any, any)
+      .def("get_trial", &NativeStorage::get_trial, any)
+      .def("get_all_trials", &NativeStorage::get_all_trials, any, nb::arg(), any)
+      .def("get_n_trials", &NativeStorage::get_n_trials, any, any)
+      .def("get_best_trial", &NativeStorage::get_best_trial, any);
 }
 
 }  // namespace

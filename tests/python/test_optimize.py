@@ -82,7 +82,7 @@ def test_ask_and_tell(storage: JournalStorage) -> None:
         trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
         study.tell(trial, [float(i), float(i)])
     assert len(study.best_trials) == 4
-    with pytest.raises(ValueError, match="already"):
+    with pytest.raises(ValueError, match="Cannot tell"):
         study.tell(0, [1.0, 1.0])
     study.tell(0, [1.0, 1.0], skip_if_finished=True)
     assert study.trials[0].values == [0.0, 0.0]

@@ -48,6 +48,13 @@ def full_template(state: TrialState) -> FrozenTrial:
     )
 
 
+def complete(value: float) -> FrozenTrial:
+    """Also with a value that optuna.trial.create_trial() refuses, and storages take."""
+    template = optuna.trial.create_trial(value=0.0)
+    template.values = [value]
+    return template
+
+
 @pytest.mark.parametrize("state", list(TrialState))
 def test_a_template_comes_back_field_by_field(storage: JournalStorage, state: TrialState) -> None:
     study_id = storage.create_new_study([StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE])
@@ -299,7 +306,7 @@ def test_best_trial(storage: JournalStorage) -> None:
     with pytest.raises(ValueError, match="No trials are completed yet"):
         storage.get_best_trial(study_id)
     for value in (1.0, 3.0, 3.0, 2.0, float("nan")):
-        storage.create_new_trial(study_id, optuna.trial.create_trial(value=value))
+        storage.create_new_trial(study_id, complete(value))
     storage.create_new_trial(study_id, full_template(TrialState.RUNNING))
     assert storage.get_best_trial(study_id).number == 1
     assert storage.get_best_trial(study_id) is storage.get_trial(
@@ -309,7 +316,7 @@ def test_best_trial(storage: JournalStorage) -> None:
 
 def test_best_trial_when_no_value_is_a_number(storage: JournalStorage, study_id: int) -> None:
     storage.create_new_trial(study_id, full_template(TrialState.FAIL))
-    storage.create_new_trial(study_id, optuna.trial.create_trial(value=float("nan")))
+    storage.create_new_trial(study_id, complete(float("nan")))
     assert storage.get_best_trial(study_id).number == 1
 
 
