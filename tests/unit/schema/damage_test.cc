@@ -32,7 +32,7 @@ Words encoded(std::span<const Operation> operations) {
 // In memory of exactly that size, so that AddressSanitizer sees a read of one byte too many.
 Result<std::string> decoded(std::span<const std::byte> bytes) {
   const std::unique_ptr<std::uint64_t[]> exact(new std::uint64_t[(bytes.size() + 7) / 8]);
-  std::memcpy(exact.get(), bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(exact.get(), bytes.data(), bytes.size());
   Decoder decoder;
   const auto record =
       decoder.decode({reinterpret_cast<const std::byte*>(exact.get()), bytes.size()});
