@@ -20,7 +20,13 @@ std::size_t aligned(std::uint64_t bytes) {
 }  // namespace
 
 FlushSource::FlushSource(std::shared_ptr<Region> region)
-    : region_(std::move(region)), last_seq_(region_->sizes().chunk_count, 0) {}
+    : region_(std::move(region)), last_seq_(region_->sizes().chunk_count, 0) {
+  const RegionView view(*region_);
+  ring_ = view.ring();
+  pool_ = view.pool();
+  pool_bytes_ = view.pool_bytes();
+  record_bytes_max_ = region_->sizes().record_bytes_max();
+}
 
 // Copies the record that `ticket` names into the buffer. `fits` false: it would exceed bytes_left,
 // nothing was done; with `must` the buffer grows instead (only the first record of a batch: earlier
@@ -28,9 +34,7 @@ FlushSource::FlushSource(std::shared_ptr<Region> region)
 Gathered FlushSource::take(std::uint64_t seq, std::uint64_t ticket, std::size_t bytes_left,
                            bool must, bool& fits) {
   fits = true;
-  const RegionView view(*region_);
-  const ChunkPool<Production> pool = view.pool();
-  const EntryPlace place = entry_place(pool, ticket);
+  const EntryPlace place = entry_place(pool_, ticket);
   if (place.bad != nullptr) return {seq, {}, place.bad};
   const auto saw = [&](std::uint64_t n) {
     for (std::uint64_t i = 0; i < n; ++i)
@@ -38,9 +42,9 @@ Gathered FlushSource::take(std::uint64_t seq, std::uint64_t ticket, std::size_t 
   };
   saw(1);
   const std::uint64_t header =
-      pool.load_word(place.offset);  // once: what is checked is what is used
+      pool_.load_word(place.offset);  // once: what is checked is what is used
   const std::uint64_t length = header & 0xffffffff;
-  const std::uint64_t n = entry_chunks(pool, place, length, region_->sizes().record_bytes_max());
+  const std::uint64_t n = entry_chunks(pool_, place, length, record_bytes_max_);
   if (n == 0) return {seq, {}, "its length does not fit where it lies"};
   saw(n);
   if (aligned(length) > bytes_left) {
@@ -51,7 +55,7 @@ Gathered FlushSource::take(std::uint64_t seq, std::uint64_t ticket, std::size_t 
     if (buffer_.size() < aligned(length)) buffer_.resize(aligned(length));
   }
   std::byte* const copy = buffer_.data() + used_;
-  std::memcpy(copy, view.pool_bytes() + place.offset + kEntryHeaderBytes, length);
+  std::memcpy(copy, pool_bytes_ + place.offset + kEntryHeaderBytes, length);
   const std::span<const std::byte> bytes(copy, length);
   if (entry_crc(bytes) != header >> 32) return {seq, {}, "its checksum does not fit its bytes"};
   used_ += aligned(length);
@@ -64,17 +68,16 @@ Result<std::span<const Gathered>> FlushSource::gather(std::uint64_t from, std::s
   items_.clear();
   used_ = 0;
   if (buffer_.size() < bytes_max) buffer_.resize(aligned(bytes_max));
-  const OrderRing<Production> ring = RegionView(*region_).ring();
   for (std::uint64_t seq = from; items_.size() < records_max; ++seq) {
-    const std::uint64_t ticket = ring.load(seq);
-    const Lap lap = ring.lap(ticket, seq);
+    const std::uint64_t ticket = ring_.load(seq);
+    const Lap lap = ring_.lap(ticket, seq);
     if (lap == Lap::kPrevious) break;
     if (lap != Lap::kThis) {
       if (!items_.empty()) break;  // hand out what is good first
       return Error{Code::kCorrupt, "the order ring of " + region_->path() + " holds lap tag " +
                                        std::to_string(ticket >> kReferenceBits) + " where record " +
                                        std::to_string(seq) + " belongs, expected " +
-                                       std::to_string(ring.tag_of(seq))};
+                                       std::to_string(ring_.tag_of(seq))};
     }
     bool fits = true;
     const std::size_t left = bytes_max > used_ ? bytes_max - used_ : 0;

@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "shm/chunk_pool.h"
+#include "shm/order_ring.h"
 #include "shm/region.h"
 #include "shm/worker_slots.h"
 
@@ -43,6 +45,10 @@ class FlushSource {
                 bool& fits);
 
   std::shared_ptr<Region> region_;
+  OrderRing<Production> ring_;
+  ChunkPool<Production> pool_;
+  const std::byte* pool_bytes_ = nullptr;
+  std::uint64_t record_bytes_max_ = 0;
   std::vector<Gathered> items_;
   std::vector<std::byte> buffer_;
   std::size_t used_ = 0;  // of buffer_

@@ -29,6 +29,7 @@ Producer::Producer(std::shared_ptr<Region> region, SlotRef owner)
   ring_ = view.ring();
   pool_ = view.pool();
   marks_ = &view.marks();
+  state_ = &view.header().state;
   records_ = &view.slot(owner.index).records;
   owned_ = owner_word(ChunkState::kOwned, owner.index, owner.incarnation);
   record_bytes_max_ = region_->sizes().record_bytes_max();
@@ -44,6 +45,7 @@ Producer& Producer::operator=(Producer&& other) noexcept {
   ring_ = other.ring_;
   pool_ = other.pool_;
   marks_ = other.marks_;
+  state_ = other.state_;
   records_ = other.records_;
   owned_ = other.owned_;
   record_bytes_max_ = other.record_bytes_max_;
@@ -79,79 +81,76 @@ Result<Producer::Attempt> Producer::try_append(std::span<const std::byte> record
                                      std::to_string(record_bytes_max_) + " bytes, not " +
                                      std::to_string(record.size())};
   }
-  if (region_->retired())
+  if (state_->load(std::memory_order_acquire) !=  // pair: retired
+      static_cast<std::uint32_t>(RegionState::kRunning)) {
     return Error{Code::kGone, "the region " + region_->path() + " is retired"};
+  }
   Attempt attempt;
   // Before the attempt: room that is made during it must count as new to wait_for_room().
   attempt.room_made = marks_->room_made.load(std::memory_order_acquire);  // pair: room
   const std::uint64_t entry = kEntryHeaderBytes + record.size();
-  return entry <= pool_.chunk_bytes() ? append_to_chunk(record, attempt)
-                                      : append_as_run(record, attempt);
+  switch (entry <= pool_.chunk_bytes() ? append_to_chunk(record) : append_as_run(record)) {
+    case End::kPublished: attempt.seq = cursor_.local - 1; break;
+    case End::kRingFull: attempt.full = Full::kRing; break;
+    case End::kPoolFull: attempt.full = Full::kPool; break;
+    case End::kCorrupt:
+      return Error{Code::kCorrupt, "the order ring of " + region_->path() +
+                                       " holds a word that cannot be there, near record " +
+                                       std::to_string(cursor_.local)};
+  }
+  return attempt;
 }
 
-Result<Producer::Attempt> Producer::append_to_chunk(std::span<const std::byte> record,
-                                                    Attempt attempt) noexcept {
+Producer::End Producer::append_to_chunk(std::span<const std::byte> record) noexcept {
   const std::uint64_t entry = kEntryHeaderBytes + record.size();
   if (chunk_ == kNoChunk || chunk_used_ + entry > pool_.chunk_bytes()) {
     // Sealed before the next one is claimed: if there is none, the daemon must be able to free what
     // everybody holds.
     seal();
     const std::optional<std::uint64_t> chunk = pool_.claim(owned_);
-    if (!chunk) {
-      attempt.full = Full::kPool;
-      return attempt;
-    }
+    if (!chunk) return End::kPoolFull;
     chunk_ = *chunk;
     chunk_used_ = 0;
   }
   const std::uint64_t offset = chunk_ * pool_.chunk_bytes() + chunk_used_;
   pool_.store_entry(offset, entry_crc(record), record);
-  Result<Attempt> done = publish(offset, attempt);
-  if (done && done->full == Full::kNo) chunk_used_ += padded(entry);
-  return done;
+  const End end = publish(offset);
+  if (end == End::kPublished) chunk_used_ += padded(entry);
+  return end;
 }
 
-Result<Producer::Attempt> Producer::append_as_run(std::span<const std::byte> record,
-                                                  Attempt attempt) noexcept {
+Producer::End Producer::append_as_run(std::span<const std::byte> record) noexcept {
   const std::uint64_t n = chunks_for(record.size(), pool_.chunk_bytes());
   std::optional<std::uint64_t> first = pool_.claim_run(owned_, n);
-  if (!first &&
-      chunk_ != kNoChunk) {  // in a small pool our own open chunk may be what is in the way
-    seal();
+  if (!first && chunk_ != kNoChunk) {
+    seal();  // in a small pool our own open chunk may be what is in the way
     first = pool_.claim_run(owned_, n);
   }
-  if (!first) {
-    attempt.full = Full::kPool;
-    return attempt;
-  }
+  if (!first) return End::kPoolFull;
   const std::uint64_t offset = *first * pool_.chunk_bytes();
   pool_.store_entry(offset, entry_crc(record), record);
-  Result<Attempt> done = publish(offset, attempt);
-  const bool published = done && done->full == Full::kNo;
+  const End end = publish(offset);
   for (std::uint64_t i = 0; i < n; ++i) {
-    if (published) {
+    if (end == End::kPublished) {
       pool_.seal(*first + i, owned_);
     } else {
       pool_.give_back(*first + i, owned_);
     }
   }
-  return done;
+  return end;
 }
 
-Result<Producer::Attempt> Producer::publish(std::uint64_t offset, Attempt attempt) noexcept {
+Producer::End Producer::publish(std::uint64_t offset) noexcept {
   switch (ring_.publish(offset / kReferenceUnit, cursor_)) {
     case PublishEnd::kPublished:
-      attempt.seq = cursor_.local - 1;
       records_->fetch_add(1, std::memory_order_relaxed);  // stat
       wake_sleepers<Production>(marks_->published_wake);
       wake_sleepers<Production>(marks_->daemon_wake);
-      return attempt;
-    case PublishEnd::kFull: attempt.full = Full::kRing; return attempt;
+      return End::kPublished;
+    case PublishEnd::kFull: return End::kRingFull;
     case PublishEnd::kCorrupt: break;
   }
-  return Error{Code::kCorrupt, "the order ring of " + region_->path() +
-                                   " holds a word that cannot be there, near record " +
-                                   std::to_string(cursor_.local)};
+  return End::kCorrupt;
 }
 
 }  // namespace oj::shm

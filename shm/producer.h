@@ -65,9 +65,10 @@ class Producer {
   void abandon_after_fork() noexcept;
 
  private:
-  Result<Attempt> append_to_chunk(std::span<const std::byte> record, Attempt attempt) noexcept;
-  Result<Attempt> append_as_run(std::span<const std::byte> record, Attempt attempt) noexcept;
-  Result<Attempt> publish(std::uint64_t offset, Attempt attempt) noexcept;
+  enum class End : std::uint8_t { kPublished, kRingFull, kPoolFull, kCorrupt };
+  End append_to_chunk(std::span<const std::byte> record) noexcept;
+  End append_as_run(std::span<const std::byte> record) noexcept;
+  End publish(std::uint64_t offset) noexcept;
 
   static constexpr std::uint64_t kNoChunk = ~std::uint64_t{0};
   std::shared_ptr<Region> region_;
@@ -75,8 +76,9 @@ class Producer {
   OrderRing<Production> ring_;
   ChunkPool<Production> pool_;
   Watermarks<Production>* marks_ = nullptr;
-  Production::Atomic<std::uint64_t>* records_ = nullptr;
-  std::uint64_t owned_ = 0;  // the owner word of our chunks
+  Production::Atomic<std::uint32_t>* state_ = nullptr;    // of the region
+  Production::Atomic<std::uint64_t>* records_ = nullptr;  // of our slot
+  std::uint64_t owned_ = 0;                               // the owner word of our chunks
   std::uint64_t record_bytes_max_ = 0;
   std::uint64_t chunk_ = kNoChunk;
   std::uint64_t chunk_used_ = 0;
