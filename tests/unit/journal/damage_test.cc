@@ -1,6 +1,7 @@
-// Goal: damage is found and classified, never served: a torn end is cut, damage below what was synced is refused.
-// Method: a small journal whose every byte is known; damage it in every place (cut short, torn, one bit), and compare
-// what find_end() and Reader say with what follows from the frames' places and claims.
+// Goal: damage is found and classified, never served: a torn end is cut, damage below what was
+// synced is refused. Method: a small journal whose every byte is known; damage it in every place
+// (cut short, torn, one bit), and compare what find_end() and Reader say with what follows from the
+// frames' places and claims.
 //
 // SPDX-License-Identifier: MIT
 #include "tests/unit/journal/journal_fixture.h"
@@ -53,7 +54,8 @@ class Specimen {
   const Bytes& bytes() const { return bytes_; }
   const std::vector<Frame>& frames() const { return frames_; }
   std::uint64_t end_seq() const { return end_seq_; }
-  // Of the frame that holds this byte; frames().size() for the headers and for the zeros at the end.
+  // Of the frame that holds this byte; frames().size() for the headers and for the zeros at the
+  // end.
   std::size_t frame_at(std::uint64_t offset) const {
     for (std::size_t i = 0; i < frames_.size(); ++i) {
       if (offset >= frames_[i].offset && offset < frames_[i].end) return i;
@@ -69,7 +71,8 @@ class Specimen {
   }
   void put(std::span<const std::byte> bytes) const { write_file(path_, bytes); }
 
-  // Whatever a reader gives out is right, and it gives all records before `whole_until`, none at or after it.
+  // Whatever a reader gives out is right, and it gives all records before `whole_until`, none at or
+  // after it.
   void expect_reads_exactly(std::uint64_t whole_until) const {
     const ReadBack back = read_back(folder_, 0, end_seq_);
     ASSERT_EQ(back.records.size(), whole_until) << (back.error ? back.error->message : "no error");
@@ -190,7 +193,8 @@ TEST(Damage, ATornEndOfGarbageGivesThePrefix) {
   tear_everywhere(specimen, [&] { return static_cast<std::byte>(random()); });
 }
 
-// A hole before frames that were written later: torn unless one of them says that the hole was synced.
+// A hole before frames that were written later: torn unless one of them says that the hole was
+// synced.
 TEST(Damage, AHoleIsTornOrRefusedByWhatLaterFramesSay) {
   const Specimen specimen;
   for (std::size_t frame = 0; frame < specimen.frames().size(); ++frame) {

@@ -1,8 +1,8 @@
-// Goal: whatever system call fails, and whenever the power goes, what was reported synced is there afterwards, and
-// what is there is a prefix of what was written.
-// Method: a writer on a simulated disk. A fixed script is run with every one of its mutating calls failing in turn
-// (EIO, ENOSPC; once, or for good), then the power is cut; and random scripts with power cuts in between. The planted
-// faults show that the checker can find something.
+// Goal: whatever system call fails, and whenever the power goes, what was reported synced is there
+// afterwards, and what is there is a prefix of what was written.
+// Method: a writer on a simulated disk. A fixed script is run with every one of its mutating calls
+// failing in turn (EIO, ENOSPC; once, or for good), then the power is cut; and random scripts with
+// power cuts in between. The planted faults show that the checker can find something.
 //
 // SPDX-License-Identifier: MIT
 #include "tests/unit/journal/simulated_disk.h"
@@ -14,7 +14,8 @@ using Where = TemporaryFolder::Where;
 
 constexpr WriterOptions kSmall{.segment_bytes_min = 16384, .segment_bytes_max = 32768};
 
-// A writer, what it was given, and how a daemon treats its errors: restart, and write again what was not synced.
+// A writer, what it was given, and how a daemon treats its errors: restart, and write again what
+// was not synced.
 class Subject {
  public:
   explicit Subject(SimulatedDisk& disk) : disk_(disk), folder_(must_open(temporary_.at("j"))) {}
@@ -186,7 +187,8 @@ TEST(Faults, PowerCutsLeaveAPrefixWithAllThatWasSynced) {
   RecordProperty("power_cuts", std::to_string(cuts));
 }
 
-// The checker itself: a disk whose fdatasync lies must be caught, and a folder sync that is skipped.
+// The checker itself: a disk whose fdatasync lies must be caught, and a folder sync that is
+// skipped.
 class LyingDisk final : public FileSystem {
  public:
   LyingDisk(SimulatedDisk& disk, bool about_data) : disk_(disk), about_data_(about_data) {}

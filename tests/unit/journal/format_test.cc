@@ -1,6 +1,7 @@
-// Goal: format 1 stays what it is. The page docs/journal-format.md says what the structures are, the golden folder
-// tests/golden/journal-1 is what a released version wrote: it must be read, and the writer must still write it byte for
-// byte. To make the golden folder of a new version: OJ_GOLDEN_WRITE=<folder>.
+// Goal: format 1 stays what it is. The page docs/journal-format.md says what the structures are,
+// the golden folder tests/golden/journal-1 is what a released version wrote: it must be read, and
+// the writer must still write it byte for byte. To make the golden folder of a new version:
+// OJ_GOLDEN_WRITE=<folder>.
 //
 // SPDX-License-Identifier: MIT
 #include "journal/format.h"

@@ -1,5 +1,5 @@
-// What the tests of journal/ share: a folder that goes away, records to write, files to damage, and file systems that
-// fail on purpose.
+// What the tests of journal/ share: a folder that goes away, records to write, files to damage, and
+// file systems that fail on purpose.
 //
 // SPDX-License-Identifier: MIT
 #pragma once

@@ -1,6 +1,7 @@
-// Goal: kill -9 of a writer at any moment leaves a folder that recovers, with everything that it had reported synced.
-// Method: a child writes and tells the highest synced seq through shared memory; the parent kills it at random, recovers
-// (every other time trusting what the child told), reads all, and lets the next child go on.
+// Goal: kill -9 of a writer at any moment leaves a folder that recovers, with everything that it
+// had reported synced. Method: a child writes and tells the highest synced seq through shared
+// memory; the parent kills it at random, recovers (every other time trusting what the child told),
+// reads all, and lets the next child go on.
 //
 // SPDX-License-Identifier: MIT
 #include <signal.h>

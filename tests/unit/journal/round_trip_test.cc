@@ -1,6 +1,7 @@
-// Goal: what was written and synced is read back, byte for byte, in order, whatever the batches, segment sizes,
-// restarts and recoveries in between.
-// Method: a naive model (a vector of records) beside a writer that is driven at random; a seed in OJ_SEED repeats.
+// Goal: what was written and synced is read back, byte for byte, in order, whatever the batches,
+// segment sizes, restarts and recoveries in between.
+// Method: a naive model (a vector of records) beside a writer that is driven at random; a seed in
+// OJ_SEED repeats.
 //
 // SPDX-License-Identifier: MIT
 #include "tests/unit/journal/journal_fixture.h"

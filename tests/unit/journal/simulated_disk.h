@@ -1,11 +1,13 @@
-// A disk that can lose power, behind the seam of journal/: what was not synced may be gone, in part, and names that
-// their folder's sync has not made durable may be the old ones.
+// A disk that can lose power, behind the seam of journal/: what was not synced may be gone, in
+// part, and names that their folder's sync has not made durable may be the old ones.
 //
-// It passes every call on to the real file system, so readers see what they would see, and keeps beside it what is on
-// stable storage: bytes of a file by inode after fsync or fdatasync, names after a sync of the folder. A failed
-// fdatasync drops what was dirty, as ext4 does: a later one succeeds without having written it.
+// It passes every call on to the real file system, so readers see what they would see, and keeps
+// beside it what is on stable storage: bytes of a file by inode after fsync or fdatasync, names
+// after a sync of the folder. A failed fdatasync drops what was dirty, as ext4 does: a later one
+// succeeds without having written it.
 //
-// Any call can be made to fail: fail(n, errno) fails the n-th mutating call from now, and all after it if `from_then_on`.
+// Any call can be made to fail: fail(n, errno) fails the n-th mutating call from now, and all after
+// it if `from_then_on`.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -40,8 +42,9 @@ class SimulatedDisk final : public FileSystem {
   std::uint64_t calls() const { return calls_; }
   bool failed() const { return failed_; }
 
-  // The folder as it may be found after a power cut right now: each dirty page and each name that is not durable is
-  // the new or the old one, or (pages) torn between 512-byte sectors, by `random`.
+  // The folder as it may be found after a power cut right now: each dirty page and each name that
+  // is not durable is the new or the old one, or (pages) torn between 512-byte sectors, by
+  // `random`.
   void materialise(const Folder& from, const std::string& to, std::mt19937_64& random) const {
     fs::create_directories(to + "/segments");
     fs::copy_file(from.path() + "/FORMAT", to + "/FORMAT");
