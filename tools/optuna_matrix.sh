@@ -17,8 +17,8 @@ readonly wheels=$PWD/build/wheels
 # Optuna 3 was written for numpy 1 and a setuptools with pkg_resources.
 requirements() {
   case $1 in
-    3.*) echo "optuna==$1.* numpy<2 setuptools<81 pytest" ;;
-    *) echo "optuna==$1.* numpy setuptools pytest" ;;
+    3.*) echo "optuna==$1.* numpy<2 setuptools<81 cmaes pytest" ;;
+    *) echo "optuna==$1.* numpy setuptools cmaes pytest" ;;
   esac
 }
 

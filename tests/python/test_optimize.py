@@ -120,7 +120,7 @@ def test_studies_are_copied_loaded_and_deleted(storage: JournalStorage) -> None:
     with pytest.raises(optuna.exceptions.DuplicatedStudyError):
         optuna.create_study(storage=storage, study_name="a")
     optuna.delete_study(study_name="a", storage=storage)
-    assert optuna.get_all_study_names(storage) == ["b"]
+    assert [s.study_name for s in optuna.get_all_study_summaries(storage)] == ["b"]
     with pytest.raises(KeyError):
         optuna.load_study(study_name="a", storage=storage)
 
