@@ -127,7 +127,6 @@ double bare(int producers, std::uint64_t records) {
   while (seq < total) {
     const std::uint64_t word = ring[seq % kSlots].load(std::memory_order_acquire);
     if (word >> 40 != lap_tag(seq)) {
-      marks->synced.store(stored = seq, std::memory_order_release);
       std::this_thread::yield();
       continue;
     }
@@ -187,8 +186,7 @@ double ours(const std::string& folder, int producers, std::uint64_t records) {
     OJ_CHECK(batch.ok());
     for (const shm::Gathered& item : *batch) OJ_CHECK(item.bad == nullptr);
     next += batch->size();
-    // As the bare ring does: when idle, and every 4096 records.
-    if (next - stored > 4096 || (batch->empty() && next != stored)) {
+    if (next - stored > 4096) {  // as the bare ring does
       shm::set_synced(*region, next);
       stored = next;
     }

@@ -85,11 +85,14 @@ Result<Producer::Attempt> Producer::try_append(std::span<const std::byte> record
       static_cast<std::uint32_t>(RegionState::kRunning)) {
     return Error{Code::kGone, "the region " + region_->path() + " is retired"};
   }
+  End end = append(record);
   Attempt attempt;
-  // Before the attempt: room that is made during it must count as new to wait_for_room().
-  attempt.room_made = marks_->room_made.load(std::memory_order_acquire);  // pair: room
-  const std::uint64_t entry = kEntryHeaderBytes + record.size();
-  switch (entry <= pool_.chunk_bytes() ? append_to_chunk(record) : append_as_run(record)) {
+  if (end == End::kRingFull || end == End::kPoolFull) [[unlikely]] {
+    // Once more, knowing when: room that is made from here on counts as new to wait_for_room().
+    attempt.room_made = marks_->room_made.load(std::memory_order_acquire);  // pair: room
+    end = append(record);
+  }
+  switch (end) {
     case End::kPublished: attempt.seq = cursor_.local - 1; break;
     case End::kRingFull: attempt.full = Full::kRing; break;
     case End::kPoolFull: attempt.full = Full::kPool; break;
@@ -99,6 +102,11 @@ Result<Producer::Attempt> Producer::try_append(std::span<const std::byte> record
                                        std::to_string(cursor_.local)};
   }
   return attempt;
+}
+
+Producer::End Producer::append(std::span<const std::byte> record) noexcept {
+  const bool fits = kEntryHeaderBytes + record.size() <= pool_.chunk_bytes();
+  return fits ? append_to_chunk(record) : append_as_run(record);
 }
 
 Producer::End Producer::append_to_chunk(std::span<const std::byte> record) noexcept {

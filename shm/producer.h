@@ -14,7 +14,7 @@
 //       can be freed.
 //
 // Pairs
-//   room    room_made  load acquire, before the attempt  ->  daemon  seq_cst   see watermarks.h
+//   room    room_made  acquire, before the last attempt  ->  daemon  seq_cst   see watermarks.h
 //   sleep   publish seq_cst  ->  wake words seq_cst                            see wake.h
 //
 // Progress   try_append is lock-free and calls the kernel only to wake a sleeper.
@@ -66,6 +66,7 @@ class Producer {
 
  private:
   enum class End : std::uint8_t { kPublished, kRingFull, kPoolFull, kCorrupt };
+  End append(std::span<const std::byte> record) noexcept;
   End append_to_chunk(std::span<const std::byte> record) noexcept;
   End append_as_run(std::span<const std::byte> record) noexcept;
   End publish(std::uint64_t offset) noexcept;
