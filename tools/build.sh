@@ -28,5 +28,5 @@ if [[ -f $stamp && $(installed) == *.venv* ]] &&
 fi
 OPTJOURNAL_TESTS=ON OPTJOURNAL_BENCH=ON OPTJOURNAL_EXAMPLES=ON \
   pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall \
-  -C build-dir="$folder" .
+  --config-settings=build-dir="$folder" .
 touch "$stamp"

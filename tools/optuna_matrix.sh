@@ -26,7 +26,7 @@ make_wheel() {
   rm -rf "$wheels"
   OPTJOURNAL_TESTS=ON OPTJOURNAL_BENCH=ON OPTJOURNAL_EXAMPLES=ON .venv/bin/pip wheel --quiet \
     --disable-pip-version-check --no-build-isolation --no-deps -w "$wheels" \
-    -C build-dir=build/release .
+    --config-settings=build-dir=build/release .
 }
 
 fill_venv() {

@@ -16,7 +16,7 @@
 namespace oj::journal::testing {
 namespace {
 
-fs::path repository() { return fs::path(__FILE__).parent_path() / "../../.."; }
+fs::path repository() { return OJ_SOURCE_ROOT; }
 fs::path golden() { return repository() / "tests/golden/journal-1"; }
 
 std::vector<std::string> lines_of(const fs::path& path) {

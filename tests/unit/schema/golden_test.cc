@@ -22,7 +22,7 @@ namespace {
 using testing::described;
 
 std::filesystem::path folder() {
-  return std::filesystem::path(__FILE__).parent_path() / "../../golden/records-1";
+  return std::filesystem::path(OJ_SOURCE_ROOT) / "tests/golden/records-1";
 }
 
 std::vector<std::byte> read_file(const std::filesystem::path& path) {

@@ -17,9 +17,7 @@ namespace oj::shm {
 namespace {
 
 std::string page() {
-  // Beside this file in the checkout: tests/unit/shm/../../../docs.
-  const std::filesystem::path here(__FILE__);
-  std::ifstream file(here.parent_path() / "../../../docs/region-format.md");
+  std::ifstream file(std::string(OJ_SOURCE_ROOT) + "/docs/region-format.md");
   std::stringstream text;
   text << file.rdbuf();
   return text.str();
