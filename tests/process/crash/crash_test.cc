@@ -130,6 +130,13 @@ class Crash : public ::testing::Test {
     while (!condition()) std::this_thread::sleep_for(1ms);
   }
 
+  static bool is_stopped(pid_t pid) {
+    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+    std::string number, name, state;
+    stat >> number >> name >> state;  // our daemon's name has no blank
+    return state == "T";
+  }
+
   void pause_ms(int low, int high) {
     std::this_thread::sleep_for(
         std::chrono::milliseconds(std::uniform_int_distribution<int>(low, high)(random_)));
@@ -245,7 +252,7 @@ TEST_F(Crash, TheDaemonKilledUnderLoadLosesNothingAndIsServedAgain) {
 }
 
 TEST_F(Crash, AStoppedDaemonStopsNobodyUntilTheRingIsFull) {
-  pool_bytes_ = 2u << 20;
+  pool_bytes_ = 64u << 20;  // some tenths of a second to fill, and the 8 s below are enough
   sync_every_ =
       0;  // who waits for the disk waits for the daemon: that is not what this test is about
   std::vector<std::uint64_t> workers;
@@ -254,6 +261,7 @@ TEST_F(Crash, AStoppedDaemonStopsNobodyUntilTheRingIsFull) {
   const pid_t daemon = daemon_pid();
   ASSERT_GT(daemon, 0);
   ::kill(daemon, SIGSTOP);
+  wait_until([&] { return is_stopped(daemon); });
   const std::uint64_t at_stop = acked_total();
   std::this_thread::sleep_for(8s);
   const std::uint64_t full = acked_total();
