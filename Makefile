@@ -7,7 +7,7 @@
 run: build  ## tune a real model in 4 processes and watch it survive kill -9
 	@.venv/bin/python examples/tune_digits.py $(ARGS)
 
-test: dependencies  ## all tests: C++, Python, sanitizers, house rules, Optuna versions
+test: dependencies  ## C++, Python, house rules, Optuna versions; STAGES="tsan" for one
 	@tools/test.sh $(STAGES)
 
 build: dependencies  ## build/release/bin/{optjournald,optjournal}, and the Python package in .venv
@@ -16,7 +16,7 @@ build: dependencies  ## build/release/bin/{optjournald,optjournal}, and the Pyth
 bench: build  ## measure against Optuna's own storages and bare system calls; prints ratios
 	@tools/bench.sh $(ARGS)
 
-lint: dependencies  ## clang-format, clang-tidy, ruff, mypy, shellcheck; changes nothing
+lint: dependencies  ## clang-format, ruff, mypy, shellcheck; changes nothing
 	@tools/lint.sh
 
 clean:  ## remove what was built (.venv and .venvs, which take longest to make, stay)

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Builds and runs all tests, or only the stages named: tools/test.sh [house-rules] [cpp] [python]
-# [asan-ubsan] [tsan] [optuna-versions]. A stage that fails does not stop the others; the exit
-# status says whether any did. The last lines count every test and say how long each stage took.
+# Builds and runs the tests, or only the stages named: tools/test.sh [house-rules] [cpp] [python]
+# [optuna-versions] [asan-ubsan] [tsan]. Without a name: all but the last two, which are not part of
+# the default until they have been seen to pass in whole (docs/decisions/0071). A stage that fails
+# does not stop the others; the exit status says whether any did. The last lines count every test
+# and say how long each stage took.
 #
 # SPDX-License-Identifier: MIT
 set -uo pipefail
@@ -9,7 +11,7 @@ cd "$(dirname "$0")/.." || exit 1
 export PATH="$PWD/.venv/bin:$PATH"
 
 readonly results=$PWD/build/test-results
-readonly stages=("${@:-house-rules cpp python asan-ubsan tsan optuna-versions}")
+readonly stages=("${@:-house-rules cpp python optuna-versions}")
 export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
