@@ -207,7 +207,6 @@ Result<void> Flusher::sync_now() {
   const std::int64_t began_ns = monotonic_ns();
   if (Result<void> synced = writer_.sync(); !synced) return synced;
   const auto took_ns = static_cast<std::uint64_t>(monotonic_ns() - began_ns);
-  shm::set_synced(*region_, writer_.synced_through());
   statistics_.syncs.fetch_add(1, std::memory_order_relaxed);                // stat
   statistics_.sync_ns_last.store(took_ns, std::memory_order_relaxed);       // stat
   if (took_ns > statistics_.sync_ns_max.load(std::memory_order_relaxed)) {  // stat
@@ -215,6 +214,8 @@ Result<void> Flusher::sync_now() {
   }
   statistics_.segments.store(writer_.segment_count(), std::memory_order_relaxed);  // stat
   statistics_.disk_bytes.store(writer_.disk_bytes(), std::memory_order_relaxed);   // stat
+  // Last: whoever is woken by it and asks for the status finds this sync counted.
+  shm::set_synced(*region_, writer_.synced_through());
   spdlog::debug("synced {} records, {} .. {}, in {} us", writer_.synced_through() - before, before,
                 writer_.synced_through(), took_ns / 1000);
   return {};
