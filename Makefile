@@ -2,13 +2,16 @@
 #
 # SPDX-License-Identifier: MIT
 .DEFAULT_GOAL := help
-.PHONY: run test build bench lint clean help dependencies
+.PHONY: run test verify build bench lint clean help dependencies
 
 run: build  ## tune a real model in 4 processes and watch it survive kill -9
 	@.venv/bin/python examples/tune_digits.py $(ARGS)
 
 test: dependencies  ## C++, Python, house rules, Optuna versions; STAGES="tsan" for one
 	@tools/test.sh $(STAGES)
+
+verify: dependencies  ## the proofs of the shared-memory protocol; docs/verification.md
+	@tools/verify.sh $(ARGS)
 
 build: dependencies  ## build/release/bin/{optjournald,optjournal}, and the Python package in .venv
 	@tools/build.sh
