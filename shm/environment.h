@@ -12,6 +12,12 @@
 //   futex_wait(word, expected, timeout_ns)     sleeps while word == expected; may return at any
 //                                              time
 //   futex_wake_all(word)                       ends all futex_wait() on the word, in all processes
+//   kChunkBytesMin                             the smallest chunk that a region may have
+//
+// The shipped sources (shm/*.cc) use the environment `Production`. It is the one below, unless
+// OJ_SHM_ENVIRONMENT is defined, as the name of a header that defines `Production` in its place.
+// Only a library that compiles all of shm/ for itself may do that: tests/verify/schedules, whose
+// atomics are run by a scheduler. No program has both.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -19,11 +25,17 @@
 #include <atomic>
 #include <cstdint>
 
+#ifdef OJ_SHM_ENVIRONMENT
+#include OJ_SHM_ENVIRONMENT
+#else
+
 namespace oj::shm {
 
 struct Production {
   template <class T>
   using Atomic = std::atomic<T>;
+
+  static constexpr std::uint64_t kChunkBytesMin = 4096;
 
   static void at(const char* /*place*/) noexcept {}
   static void futex_wait(const Atomic<std::uint32_t>& word, std::uint32_t expected,
@@ -32,3 +44,5 @@ struct Production {
 };
 
 }  // namespace oj::shm
+
+#endif  // OJ_SHM_ENVIRONMENT

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "shm/environment.h"
 
 namespace oj::shm {
 
@@ -33,7 +34,8 @@ struct Sizes {
 };
 
 constexpr std::uint64_t kRingSlotsMin = 2, kRingSlotsMax = std::uint64_t{1} << 24;
-constexpr std::uint64_t kChunkBytesMin = 4096, kChunkBytesMax = std::uint64_t{1} << 20;
+constexpr std::uint64_t kChunkBytesMin = Production::kChunkBytesMin,
+                        kChunkBytesMax = std::uint64_t{1} << 20;
 constexpr std::uint64_t kChunkCountMin = 4, kChunkCountMax = std::uint64_t{1} << 20;
 constexpr std::uint32_t kWorkerSlotsMin = 1, kWorkerSlotsMax = 4096;
 constexpr std::uint64_t kRecordBytesCeiling = std::uint64_t{16} << 20;

@@ -1,0 +1,116 @@
+// The real code of shm/ under a scheduler: seeds FIRST .. FIRST + COUNT - 1, a schedule each.
+//
+// usage: schedules [--first SEED] [--count N] [--fault NAME] | --list-faults
+//   OJ_SEED=N   that one schedule, with a line for every step of it
+// Prints what was explored, and the seed and the reason of the first schedule that went wrong.
+// Status: 0 nothing was wrong; 1 something was; 2 it could not be run.
+//
+// SPDX-License-Identifier: MIT
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <spdlog/spdlog.h>
+
+#include "tests/verify/schedules/simulation.h"
+
+namespace {
+
+using namespace oj::schedules;
+
+struct Shape {
+  oj::shm::Sizes sizes;
+  std::uint64_t first_seq;
+};
+// The last: lap tags come round after two laps.
+const Shape kShapes[] = {
+    {{4, 128, 8, 5}, 0},
+    {{2, 128, 8, 5}, 0},
+    {{8, 128, 16, 5}, 3},
+    {{8, 64, 16, 5}, 0},
+    {{4, 128, 8, 5}, ((std::uint64_t{1} << 24) - 2) * 4 + 1},
+};
+
+struct Options {
+  std::uint64_t first = 1, count = 1000;
+  Fault fault = Fault::kNone;
+  bool trace = false;
+};
+
+Options options_of(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const char* const value = i + 1 < argc ? argv[i + 1] : "";
+    if (word == "--list-faults") {
+      for (const NamedFault& fault : kFaults) std::printf("%s\n", fault.name.data());
+      std::exit(0);
+    }
+    ++i;
+    if (word == "--first") {
+      options.first = std::strtoull(value, nullptr, 10);
+    } else if (word == "--count") {
+      options.count = std::strtoull(value, nullptr, 10);
+    } else if (word == "--fault") {
+      for (const NamedFault& fault : kFaults) {
+        if (fault.name == value) options.fault = fault.fault;
+      }
+      if (options.fault == Fault::kNone) std::exit(2);
+    } else {
+      std::fprintf(stderr, "unknown: %s\n", word.c_str());
+      std::exit(2);
+    }
+  }
+  if (const char* seed = std::getenv("OJ_SEED"); seed != nullptr) {
+    options.first = std::strtoull(seed, nullptr, 10);
+    options.count = 1;
+    options.trace = true;
+  }
+  return options;
+}
+
+void print(const Counts& c) {
+  const auto number = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
+  std::printf(
+      "%llu schedules, %llu steps, %llu records, %llu refilled slots, %llu chunks freed, %llu read "
+      "in place, %llu copied, %llu from disk, %llu waits for room, %llu for the disk, %llu workers "
+      "killed, %llu processes stopped, %llu daemons killed, %llu slots reaped\n",
+      number(c.schedules), number(c.steps), number(c.seen.records), number(c.seen.refilled),
+      number(c.seen.chunk_lives), number(c.in_place), number(c.copied), number(c.from_disk),
+      number(c.waits_for_room), number(c.waits_synced), number(c.kills), number(c.stops),
+      number(c.crashes), number(c.reaped));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Options options = options_of(argc, argv);
+  spdlog::set_level(spdlog::level::off);
+  std::string folder = (std::filesystem::temp_directory_path() / "oj-schedules-XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) return 2;
+  std::vector<std::unique_ptr<Machine>> machines;
+  for (const Shape& shape : kShapes) {
+    const std::string path = folder + "/" + std::to_string(machines.size());
+    machines.push_back(std::make_unique<Machine>(path, shape.sizes, shape.first_seq));
+  }
+  std::filesystem::remove_all(folder);  // the mappings stay
+
+  Counts counts;
+  for (std::uint64_t seed = options.first; seed < options.first + options.count; ++seed) {
+    Simulation simulation(*machines[seed % machines.size()], seed, options.fault, options.trace,
+                          counts);
+    if (const std::string wrong = simulation.run(); !wrong.empty()) {
+      std::printf("OJ_SEED=%llu after %llu schedules: %s\n", static_cast<unsigned long long>(seed),
+                  static_cast<unsigned long long>(counts.schedules), wrong.c_str());
+      return 1;
+    }
+  }
+  print(counts);
+  return 0;
+}
