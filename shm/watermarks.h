@@ -12,7 +12,8 @@
 //   monitor  waits for records without leaving a mark
 //
 // Invariants
-//   M1  retained <= synced <= written <= published end. All only grow.
+//   M1  retained <= synced <= written <= published end. All only grow, but `written`: a daemon that
+//       begins again in a new segment sets it back to what is synced.
 //   M2  What a sleeper waits for is made true by a seq_cst store before the wake words are looked
 //       at, and looked for by a seq_cst load after arming; so no wake-up is lost (wake.h has the
 //       proof).

@@ -20,6 +20,9 @@
 //   S2  A slot is reaped only after its worker was proven dead: until then nothing of it is
 //       touched.
 //   S3  A slot is FREE only with its hazards cleared.
+//   S4  A slot is assigned only while nobody holds its lock byte. A worker that is stopped after it
+//       took the byte and before LIVE, or after CLOSED and before it gave the byte back, may hold it
+//       when its life of the slot is over; who is assigned the slot then could not take it.
 //
 // Pairs
 //   life       CAS of the state word  acq_rel  ->  CAS or load  acquire   what the life before left
@@ -103,7 +106,7 @@ class SlotTable {
   std::uint32_t size() const;
   Snapshot snapshot(std::uint32_t index) const;
 
-  std::optional<SlotRef> assign(const SlotIdentity& identity);  // none: all taken
+  std::optional<SlotRef> assign(const SlotIdentity& identity);  // none: all taken, or held (S4)
   // Is the worker's lock byte free, that is, has nobody the slot LIVE? Meaningless for ASSIGNED
   // slots.
   Result<bool> lock_is_free(std::uint32_t index) const;

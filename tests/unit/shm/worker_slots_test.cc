@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: MIT
 #include "shm/worker_slots.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -143,6 +144,34 @@ TEST_F(Slots, ThatAreAssignedButNeverTakenCanBeReaped) {
   EXPECT_TRUE(*table.lock_is_free(slot.index));
   table.finish(slot);
   EXPECT_EQ(state(slot.index), SlotState::kFree);
+}
+
+// A worker that is stopped on its way in has the lock byte and not yet the slot. A new daemon
+// withdraws the slot; the byte stays with the worker until it goes on.
+TEST_F(Slots, AreNotAssignedWhileSomebodyHoldsTheirLockByte) {
+  const auto slot = table.assign({});
+  ASSERT_TRUE(slot.has_value());
+  const std::shared_ptr<Region> stopped = attach();
+  struct flock byte {};
+  byte.l_type = F_WRLCK;
+  byte.l_whence = SEEK_SET;
+  byte.l_start = slot->index;
+  byte.l_len = 1;
+  ASSERT_EQ(fcntl(stopped->fd(), F_OFD_SETLK, &byte), 0);
+  ASSERT_TRUE(table.withdraw(*slot));
+  table.finish(*slot);
+  ASSERT_EQ(state(slot->index), SlotState::kFree);
+
+  const auto other = table.assign({});
+  ASSERT_TRUE(other.has_value());
+  EXPECT_NE(other->index, slot->index);
+  EXPECT_TRUE(Seat::take(region, *other).ok());
+
+  byte.l_type = F_UNLCK;
+  ASSERT_EQ(fcntl(stopped->fd(), F_OFD_SETLK, &byte), 0);
+  const auto again = table.assign({});
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->index, slot->index);
 }
 
 TEST_F(Slots, ShowAKilledHolderByItsLockByte) {

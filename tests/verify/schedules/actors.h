@@ -93,6 +93,7 @@ class Daemon {
   struct Parts;  // made by the control thread, as what they look at may change
   void recover();
   void look_at_slots();
+  void welcome();
   void flush_all();
   void flush_round();
   void gather_company();

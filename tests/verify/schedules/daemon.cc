@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kLookNs = 500 * kNsPerMs;
 constexpr std::int64_t kPendingRetryNs = 20 * kNsPerMs;
+constexpr int kPendingTriesMax = 50;  // at the end; then the next daemon publishes them
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kWindowSliceNs = 5 * kNsPerMs;
 
@@ -57,9 +58,9 @@ void Daemon::run() {
     }
     look_at_slots();
     if (parts_->reaper.pending()) parts_->reaper.continue_pending();
-    simulation_.start_successor(parts_->slots);
+    welcome();
   }
-  while (parts_->reaper.continue_pending()) {
+  for (int tries = 0; parts_->reaper.continue_pending() && tries < kPendingTriesMax; ++tries) {
     const WaitingFor waiting(scheduler, 2 * kPendingRetryNs, [] { return true; });
     scheduler.wait_signal(kPendingRetryNs);
   }
@@ -107,13 +108,13 @@ void Daemon::look_at_slots() {
       parts_->reaper.look_at(i);
       continue;
     }
-    const Process* const holder = simulation_.holder_of(i);
+    const Process* const holder = simulation_.holder_of(seen.slot);
     const bool dead = holder != nullptr && holder->state == ProcessState::kDead;
     if (seen.state == shm::SlotState::kAssigned) {
       if (dead) {
         parts_->reaper.proven_dead(seen.slot);  // by its pidfd
-      } else if (!first_) {
-        parts_->reaper.never_taken(seen.slot);  // nobody is connected who was meant
+      } else if (holder == nullptr || !simulation_.is_connected(*holder)) {
+        parts_->reaper.never_taken(seen.slot);
       }
       continue;
     }
@@ -121,6 +122,15 @@ void Daemon::look_at_slots() {
       parts_->reaper.proven_dead(seen.slot);
   }
   parts_->orders.post_attached(any);
+}
+
+// A new worker. Before it can publish, the flusher knows that there is somebody.
+void Daemon::welcome() {
+  if (!parts_->seated || !simulation_.wants_successor()) return;
+  const auto slot = parts_->slots.assign({parts_->slots.size(), 0, 0, 0, ""});
+  if (!slot) return;
+  parts_->orders.post_attached(true);
+  simulation_.start_successor(*slot);
 }
 
 void Daemon::flush_all() {

@@ -52,14 +52,14 @@ void perform_faulty(Fault fault, FaultState& state, bool daemon, const Word& wor
   switch (fault) {
     case Fault::kHintTrusted:
       perform_raw(access);
-      if (is_load && word.part == Part::kRing && state.hint_loaded) {
-        // As if the slot below the hint had been filled: some lap's tag, of which only the right
-        // one says so; the caller asked for the slot of hint - 1.
-        const std::uint64_t below = state.later.front().value - 1;
-        access.value = ((below / ring_slots + 1) & shm::kTagMask) << shm::kReferenceBits;
+      if (is_load && word.is(Part::kMark, kSynced)) state.synced = access.value;
+      if (is_load && word.part == Part::kRing && state.hint > state.synced &&
+          state.hint <= state.synced + ring_slots &&
+          word.index == ((state.hint - 1) & (ring_slots - 1))) {
+        // The look at the slot below the hint: as if it had been filled in its lap.
+        access.value = (((state.hint - 1) / ring_slots + 1) & shm::kTagMask) << shm::kReferenceBits;
       }
-      state.hint_loaded = is_load && word.is(Part::kMark, kHint);
-      if (state.hint_loaded) state.later.assign(1, access);
+      state.hint = is_load && word.is(Part::kMark, kHint) ? access.value : 0;
       return;
     case Fault::kExpectedReloaded:
       if (is_cas && word.part == Part::kRing) {
@@ -70,19 +70,22 @@ void perform_faulty(Fault fault, FaultState& state, bool daemon, const Word& wor
       }
       break;
     case Fault::kSyncedGuessed:
+      // The look at `synced` in publish() follows one at the ring.
       perform_raw(access);
-      if (is_load && !daemon && word.is(Part::kMark, kSynced)) ++access.value;
+      if (is_load && state.ring_loaded && word.is(Part::kMark, kSynced)) ++access.value;
+      state.ring_loaded = is_load && word.part == Part::kRing;
       return;
     case Fault::kRetainedNotRaised:
       if (is_store && word.is(Part::kMark, kRetained)) return;
       break;
     case Fault::kHazardAfterCheck:
-      if (is_store && Words::is_hazard(word)) {
+      if (is_store && Words::is_hazard(word) && access.operand != 0) {
         state.later.push_back(access);
         return;
       }
+      if (state.retained_loaded) perform_later(state);
       perform_raw(access);
-      if (is_load && word.is(Part::kMark, kRetained)) perform_later(state);
+      state.retained_loaded = is_load && word.is(Part::kMark, kRetained);
       return;
     case Fault::kHazardsNotSeen:
       perform_raw(access);
@@ -95,8 +98,10 @@ void perform_faulty(Fault fault, FaultState& state, bool daemon, const Word& wor
         return;
       }
       // After its ticket: with the operation that follows the CAS of the ring.
-      if (word.part != Part::kRing) perform_later(state);
-      break;
+      if (state.ticket_stored) perform_later(state);
+      perform_raw(access);
+      state.ticket_stored = is_cas && word.part == Part::kRing && access.done;
+      return;
     case Fault::kArmedAlwaysCleared:
       if (is_cas && Words::is_wake_word(word) && (access.operand & shm::kArmed) == 0) {
         Access now = access;

@@ -18,7 +18,7 @@ enum class Fault : std::uint8_t {
   kNone,
   kHintTrusted,         // publish() takes the hint without a look at the slot below it
   kExpectedReloaded,    // the ring's CAS expects what is there now, not what was seen
-  kSyncedGuessed,       // a producer takes `synced` for one more than it is
+  kSyncedGuessed,       // a producer refills a slot one record before it is synced
   kRetainedNotRaised,   // reclaim frees without raising `retained`
   kHazardAfterCheck,    // a pin becomes visible only after `retained` was loaded
   kHazardsNotSeen,      // the daemon frees without hazards
@@ -57,7 +57,9 @@ void perform_raw(shm::scheduled::Access& access) noexcept;
 
 // What a fault keeps in mind about one fibre.
 struct FaultState {
-  bool hint_loaded = false;                   // the next ring word is the one below the hint
+  std::uint64_t hint = 0, synced = 0;  // as last loaded
+  bool ring_loaded = false, ticket_stored = false,
+       retained_loaded = false;               // by the operation before
   std::vector<shm::scheduled::Access> later;  // stores that the others do not see yet
 };
 

@@ -33,7 +33,7 @@ const Shape kShapes[] = {
     {{4, 128, 8, 5}, 0},
     {{2, 128, 8, 5}, 0},
     {{8, 128, 16, 5}, 3},
-    {{8, 64, 16, 5}, 0},
+    {{16, 64, 16, 5}, 0},
     {{4, 128, 8, 5}, ((std::uint64_t{1} << 24) - 2) * 4 + 1},
 };
 
@@ -79,12 +79,17 @@ void print(const Counts& c) {
   const auto number = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
   std::printf(
       "%llu schedules, %llu steps, %llu records, %llu refilled slots, %llu chunks freed, %llu read "
-      "in place, %llu copied, %llu from disk, %llu waits for room, %llu for the disk, %llu workers "
-      "killed, %llu processes stopped, %llu daemons killed, %llu slots reaped\n",
+      "in place, %llu copied, %llu from disk, %llu waits for a ring slot, %llu for a chunk, %llu "
+      "for the disk, %llu workers killed, %llu daemons killed, %llu processes stopped, %llu slots "
+      "freed\n",
       number(c.schedules), number(c.steps), number(c.seen.records), number(c.seen.refilled),
       number(c.seen.chunk_lives), number(c.in_place), number(c.copied), number(c.from_disk),
-      number(c.waits_for_room), number(c.waits_synced), number(c.kills), number(c.stops),
-      number(c.crashes), number(c.reaped));
+      number(c.waits_ring), number(c.waits_pool), number(c.waits_synced), number(c.kills),
+      number(c.crashes), number(c.stops), number(c.reaped));
+  std::printf("halted");
+  for (const auto& [place, times] : c.halted_at)
+    std::printf(" %s %llu,", place.c_str(), number(times));
+  std::printf(" in all\n");
 }
 
 }  // namespace

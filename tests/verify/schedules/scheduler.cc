@@ -188,7 +188,7 @@ void Scheduler::fail_at_rest(const std::string& why) {
 void Scheduler::point() {
   now_ns_ += kStepNs;
   if (++steps_ > kStepsMax) fail("still not at its end after " + std::to_string(steps_) + " steps");
-  if (!plan_.halts.empty() && halt_due(false)) return;
+  if (!plan_.halts.empty() && halt_due(nullptr)) return;
   if (plan_.wild_hints && dice_.one_in(kSpoilOneIn)) spoil_hints();
   if (!plan_.priorities) {
     if (dice_.one_in(plan_.change_one_in)) leave();
@@ -204,29 +204,29 @@ void Scheduler::point() {
   leave();
 }
 
-bool Scheduler::halt_due(bool at_place) {
+bool Scheduler::halt_due(const char* place) {
   for (std::size_t i = 0; i < plan_.halts.size(); ++i) {
     const Halt halt = plan_.halts[i];
-    if (steps_ < halt.step || halt.at_place != at_place ||
+    if (steps_ < halt.step || halt.at_place != (place != nullptr) ||
         halt.daemon != current_->process->is_daemon)
       continue;
-    if (at_place && !dice_.one_in(kPlaceOneIn)) continue;
+    if (place != nullptr && !dice_.one_in(kPlaceOneIn)) continue;
     plan_.halts.erase(plan_.halts.begin() + static_cast<std::ptrdiff_t>(i));
-    halt_current(halt.stop);
+    halt_current(halt.stop, place != nullptr ? place : "anywhere");
     return true;
   }
   return false;
 }
 
 // Returns only if the process was stopped and is continued.
-void Scheduler::halt_current(bool stop) {
+void Scheduler::halt_current(bool stop, const char* place) {
   ++halted_;
   note(stop ? "STOPPED" : "KILLED");
   Process& process = *current_->process;
   process.state = stop ? ProcessState::kStopped : ProcessState::kDead;
   Thread* const thread = current_;
   current_ = nullptr;  // what follows is the kernel's doing
-  subject_.on_halted(process);
+  subject_.on_halted(process, place);
   current_ = thread;
   leave();
 }
@@ -298,7 +298,7 @@ void Scheduler::note(const std::string& text) {
 
 void Scheduler::at_place(const char* place) {
   note(std::string("at ") + place);
-  if (!plan_.halts.empty()) halt_due(true);
+  if (!plan_.halts.empty()) halt_due(place);
 }
 
 void Scheduler::sleep(const void* word, std::uint32_t expected, std::int64_t timeout_ns) {

@@ -46,7 +46,8 @@ struct Process {
   std::shared_ptr<shm::Region> region;  // its own mapping and descriptor
   bool is_daemon = false;
   ProcessState state = ProcessState::kLiving;
-  bool left_stopped = false;  // nobody will continue it
+  bool left_stopped = false;    // nobody will continue it
+  std::size_t daemon_life = 0;  // of a worker: which daemon gave it its slot
 };
 
 struct Thread {  // a fibre of a process
@@ -89,7 +90,7 @@ class Subject {
  public:
   virtual ~Subject() = default;
   virtual void after(const shm::scheduled::Access& access, const Word& word, Thread& thread) = 0;
-  virtual void on_halted(Process& process) = 0;
+  virtual void on_halted(Process& process, const char* place) = 0;
   // Nobody can run: true if somebody was continued or signalled, false: it is over.
   virtual bool go_on() = 0;
   // Nobody may be held responsible for being late before this one has run.
@@ -139,8 +140,8 @@ class Scheduler {
   void wake_all(const void* word);
 
  private:
-  void halt_current(bool stop);
-  bool halt_due(bool at_place);
+  void halt_current(bool stop, const char* place);
+  bool halt_due(const char* place);  // nullptr: between two operations
   Thread* choose();
   void leave();  // goes on with another fibre; returns when this one is chosen again
   bool late_or_time_passes();

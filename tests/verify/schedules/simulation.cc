@@ -81,7 +81,7 @@ Simulation::Simulation(Machine& machine, std::uint64_t seed, Fault fault, bool t
       dice_(seed ^ 0xac7025),
       seen_(machine.mappings[0], machine.first_seq, disk_),
       scheduler_(*this, machine.words, plan_of(seed), fault, trace),
-      holders_(machine.sizes.worker_slots, nullptr) {
+      holders_(machine.sizes.worker_slots) {
   machine_.start_anew();
   new_process("daemon", machine_.mappings[0]).is_daemon = true;
   shm::SlotTable slots(machine_.mappings[0]);
@@ -101,7 +101,8 @@ Simulation::Simulation(Machine& machine, std::uint64_t seed, Fault fault, bool t
 Simulation::~Simulation() = default;
 
 Process& Simulation::new_process(std::string name, std::shared_ptr<shm::Region> region) {
-  processes_.push_back({std::move(name), std::move(region), false, ProcessState::kLiving, false});
+  processes_.push_back(
+      {std::move(name), std::move(region), false, ProcessState::kLiving, false, 0});
   return processes_.back();
 }
 
@@ -119,18 +120,25 @@ void Simulation::start_daemon() {
 void Simulation::start_worker(std::shared_ptr<shm::Region> region, shm::SlotRef slot) {
   const std::uint64_t author = ++authors_;
   Process& process = new_process("worker" + std::to_string(author), std::move(region));
-  holders_[slot.index] = &process;
+  process.daemon_life = daemons_.size();
+  holders_[slot.index] = {&process, slot.incarnation};
   workers_.push_back(std::make_unique<Worker>(*this, process, slot, author, Dice(dice_.next())));
   Worker* const worker = workers_.back().get();
   scheduler_.start(process, process.name, [worker] { worker->run(); });
 }
 
-void Simulation::start_successor(shm::SlotTable& slots) {
-  if (orphaned_.empty() || ending_ || authors_ >= 3 + kSuccessorsMax) return;
-  const auto slot = slots.assign({authors_ + 1, 0, 0, 0, ""});
-  if (!slot) return;
-  start_worker(std::move(orphaned_.back()), *slot);
+bool Simulation::wants_successor() const {
+  return !orphaned_.empty() && !ending_ && authors_ < 3 + kSuccessorsMax;
+}
+
+void Simulation::start_successor(shm::SlotRef slot) {
+  start_worker(std::move(orphaned_.back()), slot);
   orphaned_.pop_back();
+}
+
+const Process* Simulation::holder_of(shm::SlotRef slot) const {
+  const Holder& holder = holders_[slot.index];
+  return holder.incarnation == slot.incarnation ? holder.process : nullptr;
 }
 
 void Simulation::tell_daemon() {
@@ -149,7 +157,8 @@ void Simulation::after(const shm::scheduled::Access& access, const Word& word, T
     scheduler_.fail_later(thread, wrong);
 }
 
-void Simulation::on_halted(Process& process) {
+void Simulation::on_halted(Process& process, const char* place) {
+  ++counts_.halted_at[place];
   if (process.state == ProcessState::kStopped) {
     ++counts_.stops;
     if (scheduler_.fault() == Fault::kStoppedReaped) {
@@ -187,6 +196,19 @@ std::string Simulation::unfinished() const {
   return daemons_.back()->ended() ? "" : "the daemon does not end";
 }
 
+// Whoever died while there was a daemon to see it.
+std::string Simulation::not_reaped() const {
+  const shm::SlotTable slots(machine_.mappings[0]);
+  for (std::uint32_t i = 0; i < slots.size(); ++i) {
+    const shm::SlotTable::Snapshot seen = slots.snapshot(i);
+    const Process* const holder = holder_of(seen.slot);
+    if (seen.state == shm::SlotState::kLive && holder != nullptr &&
+        holder->state == ProcessState::kDead)
+      return holder->name + " is dead and was not reaped";
+  }
+  return "";
+}
+
 bool Simulation::go_on() {
   if (std::string wrong = unfinished(); !wrong.empty()) {
     scheduler_.fail_at_rest(wrong);
@@ -202,6 +224,7 @@ bool Simulation::go_on() {
   }
   if (continued) return true;
   if (!ending_) {
+    if (std::string wrong = not_reaped(); !wrong.empty()) scheduler_.fail_at_rest(wrong);
     ending_ = true;
     tell_daemon();
     scheduler_.pass_time(kEndNs);

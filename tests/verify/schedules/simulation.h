@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -44,7 +45,9 @@ class Machine {
 
 struct Counts {
   std::uint64_t schedules = 0, steps = 0, kills = 0, stops = 0, crashes = 0, reaped = 0,
-                in_place = 0, copied = 0, from_disk = 0, waits_for_room = 0, waits_synced = 0;
+                in_place = 0, copied = 0, from_disk = 0, waits_ring = 0, waits_pool = 0,
+                waits_synced = 0;
+  std::map<std::string, std::uint64_t> halted_at;
   JournalSeen::Counts seen;
 };
 
@@ -61,14 +64,17 @@ class Simulation final : public Subject {
   Disk& disk() { return disk_; }
   Counts& counts() { return counts_; }
   bool ending() const { return ending_; }
-  Process* holder_of(std::uint32_t slot) { return holders_[slot]; }
-  void tell_daemon();                           // something changed that it wants to know
-  void start_successor(shm::SlotTable& slots);  // a worker in the place of a dead one
-  void require_disk(std::uint64_t seq);         // it is on disk, as it was published
+  const Process* holder_of(shm::SlotRef slot) const;
+  // To the daemon that lives now: it was told which slot it has by that one.
+  bool is_connected(const Process& worker) const { return worker.daemon_life == daemons_.size(); }
+  void tell_daemon();            // something changed that it wants to know
+  bool wants_successor() const;  // a worker in the place of a dead one
+  void start_successor(shm::SlotRef slot);
+  void require_disk(std::uint64_t seq);  // it is on disk, as it was published
 
   // Subject
   void after(const shm::scheduled::Access& access, const Word& word, Thread& thread) override;
-  void on_halted(Process& process) override;
+  void on_halted(Process& process, const char* place) override;
   bool go_on() override;
   bool continue_daemon() override;
 
@@ -78,6 +84,7 @@ class Simulation final : public Subject {
   void start_daemon();
   void start_worker(std::shared_ptr<shm::Region> region, shm::SlotRef slot);
   std::string unfinished() const;
+  std::string not_reaped() const;
 
   Machine& machine_;
   Counts& counts_;
@@ -86,7 +93,11 @@ class Simulation final : public Subject {
   JournalSeen seen_;
   Scheduler scheduler_;
   std::deque<Process> processes_;
-  std::vector<Process*> holders_;  // of worker slots
+  struct Holder {
+    Process* process = nullptr;
+    std::uint64_t incarnation = 0;
+  };
+  std::vector<Holder> holders_;  // of worker slots: the last worker in each
   std::vector<std::shared_ptr<shm::Region>> orphaned_;
   std::vector<std::unique_ptr<Daemon>> daemons_;
   std::vector<std::unique_ptr<Worker>> workers_;

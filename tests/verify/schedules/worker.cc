@@ -121,8 +121,9 @@ void Worker::append_one() {
     if (!tried) scheduler.fail(tried.error().message);
     attempt = *tried;
     if (attempt.full == shm::Full::kNo) break;
-    scheduler.note(attempt.full == shm::Full::kRing ? "the ring is full" : "the pool is full");
-    ++simulation_.counts().waits_for_room;
+    const bool ring = attempt.full == shm::Full::kRing;
+    scheduler.note(ring ? "the ring is full" : "the pool is full");
+    ++(ring ? simulation_.counts().waits_ring : simulation_.counts().waits_pool);
     const WaitingFor waiting(scheduler, kRoomLateNs, [] { return true; });
     if (dice_.one_in(4)) {
       shm::wait_for_room(process_.region, Deadline::never());
