@@ -52,14 +52,6 @@ void wake_all(Production::Atomic<std::uint32_t>& word) noexcept {
   Production::futex_wake_all(word);
 }
 
-void raise(Production::Atomic<std::uint64_t>& mark, std::uint64_t seq) noexcept {
-  std::uint64_t now = mark.load(std::memory_order_relaxed);  // hint: the CAS decides
-  while (now < seq &&
-         !mark.compare_exchange_weak(now, seq, std::memory_order_seq_cst,  // pair: sleep, synced
-                                     std::memory_order_relaxed)) {         // hint: tried again
-  }
-}
-
 }  // namespace
 
 std::uint64_t published_end(const Region& region) noexcept {
@@ -114,7 +106,7 @@ Waited wait_synced(const std::shared_ptr<Region>& region, std::uint64_t seq_end,
   const auto look = [&] { return region->retired() || degraded(*region) != 0; };
   if (done()) return Waited::kReached;
   if (deadline.passed()) return Waited::kDeadline;
-  raise(marks.sync_wanted, seq_end);
+  raise<Production>(marks.sync_wanted, seq_end);
   wake_sleepers<Production>(marks.asked_wake);
   wake_sleepers<Production>(marks.daemon_wake);  // whoever published it may have died before
   const Waited waited = sleep_slice(
@@ -278,7 +270,7 @@ void set_written(Region& region, std::uint64_t seq) noexcept {
 
 void set_synced(Region& region, std::uint64_t seq) noexcept {
   ProductionWatermarks& marks = RegionView(region).marks();
-  raise(marks.synced, seq);
+  raise<Production>(marks.synced, seq);
   marks.synced_at_ns.store(monotonic_ns(), std::memory_order_relaxed);  // stat
   marks.room_made.fetch_add(1, std::memory_order_seq_cst);              // pair: sleep, room
   wake_sleepers<Production>(marks.progress_wake);

@@ -51,6 +51,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "Python.h": ("python",),
     "gtest/": ("tests",),
     "gmock/": (),
+    "relacy/": ("tests",),
     "benchmark/": ("bench",),
 }
 SYSTEM_FOLDERS = ("sys/", "linux/", "asm/", "arpa/", "netinet/", "bits/")
