@@ -10,6 +10,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -49,15 +50,15 @@ enum class Part : std::uint8_t {
 };
 enum class Operation : std::uint8_t { kLoad, kStore, kUpdate };
 
-// What an operation on a part of the region is made of, instead of what the code asks for.
+// The order that an operation on a part of the region gets, instead of what the code asks for.
 struct Weakening {
-  const char* name = "";
   Part part = Part::kNone;
   Operation operation = Operation::kLoad;
   std::memory_order order = std::memory_order_seq_cst;
 };
-inline Weakening the_weakening;  // of the run
-Part part_of(const void* word);  // in the region of the test that runs
+using Weakenings = std::array<Weakening, 2>;
+inline Weakenings the_weakenings;  // of the run
+Part part_of(const void* word);    // in the region of the test that runs
 
 template <class T>
 class Atomic {
@@ -102,9 +103,12 @@ class Atomic {
     }
   }
   rl::memory_order given(Operation operation, std::memory_order order) const {
-    const bool weaker = the_weakening.operation == operation && the_weakening.part != Part::kNone &&
-                        the_weakening.part == part_of(this);
-    return order_of(weaker ? the_weakening.order : order);
+    for (const Weakening& weaker : the_weakenings) {
+      if (weaker.part != Part::kNone && weaker.operation == operation &&
+          weaker.part == part_of(this))
+        return order_of(weaker.order);
+    }
+    return order_of(order);
   }
 
   mutable rl::atomic<T> word_;
