@@ -21,8 +21,8 @@
 //       touched.
 //   S3  A slot is FREE only with its hazards cleared.
 //   S4  A slot is assigned only while nobody holds its lock byte. A worker that is stopped after it
-//       took the byte and before LIVE, or after CLOSED and before it gave the byte back, may hold it
-//       when its life of the slot is over; who is assigned the slot then could not take it.
+//       took the byte and before LIVE, or after CLOSED and before it gave the byte back, may hold
+//       it when its life of the slot is over; who is assigned the slot then could not take it.
 //
 // Pairs
 //   life       CAS of the state word  acq_rel  ->  CAS or load  acquire   what the life before left
