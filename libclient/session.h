@@ -89,8 +89,8 @@ class Session {
   // does; a kBusy error from there says "published as record <seq>".
   Result<Appended> append(std::span<std::byte> record, Durability durability, Deadline deadline);
 
-  // After kBusy from an append with Deadline::at_once(): until there may be room. kBusy as
-  // append().
+  // After kBusy from an append with Deadline::at_once() on this thread: until there may be room,
+  // or for half a second; then append again. kBusy as append(), once the deadline has passed.
   Result<void> wait_for_room(Deadline deadline);
 
   // Until every record below `seq_end` is on stable storage. kBusy: not until the deadline; ask
