@@ -141,4 +141,11 @@ Result<schema::Status> daemon_status(const std::string& location);
 // The version of this library, "0.1.0".
 const char* version();
 
+// The formats that it speaks: of the journal on disk (a reader of one major version reads all of
+// its minor ones), of the region, of the control protocol.
+struct Formats {
+  std::uint32_t journal_major = 0, journal_minor = 0, region = 0, control = 0;
+};
+Formats formats();
+
 }  // namespace oj::client
