@@ -7,7 +7,7 @@
 run: build  ## tune a real model in 4 processes and watch it survive kill -9
 	@.venv/bin/python examples/tune_digits.py $(ARGS)
 
-test: dependencies  ## C++, Python, house rules, Optuna versions; STAGES="tsan" for one
+test: dependencies  ## all tests, sanitizers and proofs included; STAGES="cpp python" for some
 	@tools/test.sh $(STAGES)
 
 verify: dependencies  ## the proofs of the shared-memory protocol; docs/verification.md
@@ -19,7 +19,7 @@ build: dependencies  ## build/release/bin/{optjournald,optjournal}, and the Pyth
 bench: build  ## measure against Optuna's own storages and bare system calls; prints ratios
 	@tools/bench.sh $(ARGS)
 
-lint: dependencies  ## clang-format, ruff, mypy, shellcheck; changes nothing
+lint: dependencies  ## clang-format, ruff, mypy, shellcheck, clang-tidy; changes nothing
 	@tools/lint.sh
 
 clean:  ## remove what was built (.venv and .venvs, which take longest to make, stay)

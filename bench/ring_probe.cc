@@ -116,6 +116,7 @@ double bare(int producers, std::uint64_t records) {
   char* pool = static_cast<char*>(map) + 4096 + kSlots * 8;
   const std::int64_t began = monotonic_ns();
   std::vector<std::thread> threads;
+  threads.reserve(static_cast<std::size_t>(producers));
   for (int id = 0; id < producers; ++id) {
     threads.emplace_back([=] {
       produce_bare(*marks, ring, pool, pool + kArenaBytes * static_cast<std::size_t>(id), each, id);
@@ -164,6 +165,7 @@ double ours(const std::string& folder, int producers, std::uint64_t records) {
   shm::ChunkKeeper keeper(region, source);
   const std::int64_t began = monotonic_ns();
   std::vector<std::thread> threads;
+  threads.reserve(static_cast<std::size_t>(producers));
   for (int id = 0; id < producers; ++id) {
     threads.emplace_back([&region, each, id, slot = *slots.assign({})] {
       const std::vector<std::byte> data(kPayload, static_cast<std::byte>(id));

@@ -10,8 +10,12 @@
 namespace oj::cli {
 
 Result<void> version(Output& out) {
-  return out.write(fmt::format("optjournal {}\nliboptjournal {}\ncontrol protocol {}\n",
-                               OPTJOURNAL_VERSION, client::version(), schema::kControlVersion));
+  const client::Formats speaks = client::formats();
+  return out.write(
+      fmt::format("optjournal {}\nliboptjournal {}\njournal format {}.{}\nregion format {}\n"
+                  "control protocol {}\n",
+                  OPTJOURNAL_VERSION, client::version(), speaks.journal_major, speaks.journal_minor,
+                  speaks.region, speaks.control));
 }
 
 }  // namespace oj::cli

@@ -43,15 +43,13 @@ constexpr std::uint64_t key_of(Source source, std::uint64_t number = 0) {
 }
 
 constexpr int kEventsMax = 64;
-constexpr std::size_t kMonitorsMax = 64;           // connections beyond one for each worker slot
-constexpr std::size_t kDescriptorsReserved = 64;   // of the process's limit: segments, region, ...
-constexpr std::int64_t kLockLookNs = 2 * kNsPerS;  // for deaths of workers without a pidfd
-constexpr int kPendingRetryMs = 20;                // for records that found the ring full
-constexpr int kAcceptPauseMs = 200;                // after accept() failed
+constexpr std::size_t kMonitorsMax = 64;          // connections beyond one for each worker slot
+constexpr std::size_t kDescriptorsReserved = 64;  // of the process's limit: segments, region, ...
+constexpr int kPendingRetryMs = 20;               // for records that found the ring full
+constexpr int kAcceptPauseMs = 200;               // after accept() failed
 constexpr std::int64_t kFirstClientMs =
     2000;  // an idle end before anybody came would miss who started us
 constexpr std::int64_t kSayAgainNs = 10 * kNsPerS;
-constexpr std::size_t kNamedHoldersMax = 8;  // in a refusal
 
 std::size_t connections_allowed(std::uint32_t slots) {
   rlimit limit{};
@@ -79,11 +77,12 @@ Control::Control(const ControlSettings& settings, std::shared_ptr<shm::Region> r
     : settings_(settings),
       region_(std::move(region)),
       flusher_(flusher),
-      reaper_(region_, flusher.orders()),
-      count_source_(region_),
-      counter_(region_, count_source_),
+      roster_(region_, flusher.orders(),
+              [this](int pidfd, std::uint32_t slot) {
+                return watch(pidfd, key_of(Source::kPidfd, slot), EPOLLIN);
+              }),
       signals_(signals),
-      connections_max_(connections_allowed(reaper_.slots().size())),
+      connections_max_(connections_allowed(region_->sizes().worker_slots)),
       bad_packet_limit_(kSayAgainNs),
       full_limit_(kSayAgainNs) {}
 
@@ -115,7 +114,6 @@ Result<void> Control::open(int flusher_event) {
                         watch(flusher_event, key_of(Source::kFlusher), EPOLLIN | EPOLLET);
   if (!watching) return io_error("cannot watch a descriptor", errno);
   if (folder_watch_) watch(folder_watch_.get(), key_of(Source::kFolder), EPOLLIN);
-  seated_ = reaper_.take_seat().ok();  // else when a former daemon's slot was freed
   look_at_slots();
   idle_since_ns_ = monotonic_ns();
   return {};
@@ -147,7 +145,9 @@ void Control::dispatch(std::uint64_t key) {
     case Source::kFlusher: return look_at_slots();
     case Source::kFolder: return on_folder();
     case Source::kConnection: return on_connection(number);
-    case Source::kPidfd: return on_pidfd(static_cast<std::uint32_t>(number));
+    case Source::kPidfd:
+      roster_.on_pidfd(static_cast<std::uint32_t>(number));
+      return look_at_slots();
   }
 }
 
@@ -174,7 +174,7 @@ void Control::on_listener() {
     const std::string message =
         "the limit of " + std::to_string(connections_max_) +
         " connections to the daemon is reached (worker slots, and its limit on open files)" +
-        who_holds_slots();
+        roster_.holders();
     if (full_limit_.allow(monotonic_ns())) spdlog::warn("a client was refused: {}", message);
     send((*accepted)->fd.get(), schema::Refusal{static_cast<std::uint32_t>(Code::kBusy), message});
     return;
@@ -235,7 +235,7 @@ void Control::drop(std::uint64_t id) {
   const bool had_slot = found->second.slot.has_value();
   connections_.erase(found);
   // It may have closed its slot before, or, without a pidfd, be dead.
-  if (had_slot || unwatched_ > 0) look_at_slots();
+  if (had_slot || roster_.unwatched() > 0) look_at_slots();
 }
 
 void Control::hello(std::uint64_t id, Connection& connection, const schema::Hello& hello,
@@ -249,56 +249,11 @@ void Control::hello(std::uint64_t id, Connection& connection, const schema::Hell
   if (hello.monitor) return welcome(id, nullptr);
   if (connection.slot)
     return refuse(id, Code::kInvalid, "this connection has a worker slot already");
-  if (pidfd) {
-    const auto pid = pid_of_pidfd(pidfd.get());
-    if (!pid) return refuse(id, Code::kInvalid, "the descriptor beside Hello is no pidfd");
-    const bool known = *pid > 0 && connection.peer.pid != 0;
-    if (known && *pid != static_cast<std::int64_t>(connection.peer.pid)) {
-      return refuse(id, Code::kInvalid,
-                    "the pidfd beside Hello is of process " + std::to_string(*pid) +
-                        ", the caller is process " + std::to_string(connection.peer.pid));
-    }
-  }
-  std::optional<shm::SlotRef> slot = rejoined(hello);
-  if (!slot) slot = assigned(hello, connection.peer);
-  if (!slot) {
-    return refuse(id, Code::kBusy,
-                  "all " + std::to_string(reaper_.slots().size() - 1) + " worker slots are taken" +
-                      who_holds_slots());
-  }
-  connection.slot = slot;
-  if (pidfd) {
-    watched_.erase(slot->index);
-    if (watch(pidfd.get(), key_of(Source::kPidfd, slot->index), EPOLLIN)) {
-      watched_.emplace(slot->index, Watched{std::move(pidfd), *slot});
-    }
-  }
+  const Result<shm::SlotRef> slot = roster_.admit(hello, connection.peer, std::move(pidfd));
+  if (!slot) return refuse(id, slot.error().code, slot.error().message);
+  connection.slot = *slot;
   look_at_slots();  // the flusher knows that there is somebody before the client can publish
   welcome(id, &*slot);
-}
-
-// The slot that the client already has, if that is still so. Else it gets a new one, and a new
-// session: it sees that from Welcome, and takes it.
-std::optional<shm::SlotRef> Control::rejoined(const schema::Hello& hello) const {
-  if (!hello.rejoin || hello.slot >= reaper_.slots().size() || reaper_.is_own(hello.slot))
-    return std::nullopt;
-  const auto seen = reaper_.slots().snapshot(hello.slot);
-  if (seen.state != shm::SlotState::kLive || seen.slot.incarnation != hello.incarnation ||
-      seen.identity.session != hello.session) {
-    return std::nullopt;
-  }
-  return seen.slot;
-}
-
-std::optional<shm::SlotRef> Control::assigned(const schema::Hello& hello, const Peer& peer) {
-  if (!seated_) return std::nullopt;  // the daemon's own slot comes first
-  shm::SlotIdentity identity;
-  identity.session = shm::next_session(*region_);
-  identity.pid = peer.pid;
-  identity.uid = peer.uid;
-  identity.started_us = utc_us();
-  identity.command = hello.command;
-  return reaper_.slots().assign(identity);
 }
 
 void Control::welcome(std::uint64_t id, const shm::SlotRef* slot) {
@@ -307,54 +262,25 @@ void Control::welcome(std::uint64_t id, const shm::SlotRef* slot) {
   welcome.region_file = region_file_name(welcome.generation);
   welcome.daemon_pid = static_cast<std::uint32_t>(getpid());
   if (slot != nullptr) {
-    const auto seen = reaper_.slots().snapshot(slot->index);
+    const shm::SlotIdentity who = roster_.identity(*slot);
     welcome.slot = slot->index;
     welcome.incarnation = slot->incarnation;
-    welcome.session = seen.identity.session;
-    spdlog::info("worker attached: pid {} ({}), session {}, slot {}", seen.identity.pid,
-                 seen.identity.command, seen.identity.session, slot->index);
+    welcome.session = who.session;
+    spdlog::info("worker attached: pid {} ({}), session {}, slot {}", who.pid, who.command,
+                 who.session, slot->index);
   }
   reply(id, welcome);
 }
 
 void Control::stop_asked(std::uint64_t id) {
   look_at_slots();
-  if (workers_ > 0) {
+  if (workers() > 0) {
     return refuse(id, Code::kRefused,
-                  std::to_string(workers_) + " workers are attached" + who_holds_slots());
+                  std::to_string(workers()) + " workers are attached" + roster_.holders());
   }
   spdlog::info("asked to stop: draining");
   reply(id, schema::Stopping{});
   end_ = End::kStop;
-}
-
-// ": slot 3, pid 71 (python); ..." or "".
-std::string Control::who_holds_slots() const {
-  std::string text;
-  std::size_t named = 0, more = 0;
-  for (std::uint32_t i = 0; i < reaper_.slots().size(); ++i) {
-    const auto seen = reaper_.slots().snapshot(i);
-    if (seen.state == shm::SlotState::kFree || reaper_.is_own(i) || seen.identity.session == 0)
-      continue;
-    if (named == kNamedHoldersMax) {
-      ++more;
-      continue;
-    }
-    text += (named++ == 0 ? ": " : "; ");
-    text += "slot " + std::to_string(i) + ", pid " + std::to_string(seen.identity.pid) + " (" +
-            seen.identity.command + ")";
-  }
-  if (more > 0) text += "; and " + std::to_string(more) + " more";
-  return text;
-}
-
-void Control::on_pidfd(std::uint32_t index) {
-  const auto found = watched_.find(index);
-  if (found == watched_.end()) return;
-  const shm::SlotRef slot = found->second.slot;
-  watched_.erase(found);
-  reaper_.proven_dead(slot);
-  look_at_slots();
 }
 
 // Something in the runtime folder was removed: what we need, or something else?
@@ -386,49 +312,15 @@ void Control::on_folder() {
   listening_paused_ = !watch(listener_.get(), key_of(Source::kListener), EPOLLIN);
 }
 
-// Counts, sends ended slots on their way, forgets pidfds of former lives, and looks for deaths that
-// no pidfd tells.
 void Control::look_at_slots() {
-  looked_ns_ = monotonic_ns();
-  if (!seated_) seated_ = reaper_.take_seat().ok();
-  workers_ = unwatched_ = 0;
-  bool any = false;
   std::set<std::uint32_t> connected;
   for (const auto& [id, connection] : connections_) {
     if (connection.slot) connected.insert(connection.slot->index);
   }
-  for (std::uint32_t i = 0; i < reaper_.slots().size(); ++i) {
-    if (reaper_.is_own(i)) continue;
-    const auto seen = reaper_.slots().snapshot(i);
-    const auto watching = watched_.find(i);
-    const bool watched = watching != watched_.end() &&
-                         watching->second.slot.incarnation == seen.slot.incarnation &&
-                         seen.state != shm::SlotState::kFree;
-    if (watching != watched_.end() && !watched) watched_.erase(watching);
-    if (seen.state == shm::SlotState::kFree) continue;
-    any = true;
-    if (seen.state == shm::SlotState::kClosed || seen.state == shm::SlotState::kReaping) {
-      reaper_.look_at(i);
-      continue;
-    }
-    if (seen.state == shm::SlotState::kAssigned && connected.count(i) == 0) {
-      reaper_.never_taken(seen.slot);  // who it was meant for has gone, or comes again
-      continue;
-    }
-    if (!watched && seen.state == shm::SlotState::kLive) {
-      if (Result<bool> free = reaper_.slots().lock_is_free(i); free && *free) {
-        reaper_.proven_dead(seen.slot);
-        continue;
-      }
-    }
-    ++workers_;
-    if (!watched) ++unwatched_;
-  }
-  flusher_.orders().post_attached(any);
-  if (workers_ > 0) {
-    had_clients_ = true;
-    idle_since_ns_ = looked_ns_;
-  }
+  roster_.look(connected);
+  if (roster_.workers() == 0) return;
+  had_clients_ = true;
+  idle_since_ns_ = monotonic_ns();
 }
 
 void Control::on_time() {
@@ -437,11 +329,11 @@ void Control::on_time() {
     end_ = End::kRegionDamaged;  // it was not asked to end
     return;
   }
-  if (reaper_.pending()) reaper_.continue_pending();
+  if (roster_.pending()) roster_.continue_pending();
   if (listening_paused_)
     listening_paused_ = !watch(listener_.get(), key_of(Source::kListener), EPOLLIN);
-  if (unwatched_ > 0 && now_ns - looked_ns_ >= kLockLookNs) look_at_slots();
-  if (!connections_.empty() || workers_ > 0) idle_since_ns_ = now_ns;
+  if (roster_.look_is_due(now_ns)) look_at_slots();
+  if (!connections_.empty() || workers() > 0) idle_since_ns_ = now_ns;
   if (idle_for_long()) {
     spdlog::info("no client for {} ms: draining", *settings_.idle_exit_ms);
     end_ = End::kStop;
@@ -449,7 +341,7 @@ void Control::on_time() {
 }
 
 bool Control::idle_for_long() const {
-  if (!settings_.idle_exit_ms || !connections_.empty() || workers_ > 0 || reaper_.pending())
+  if (!settings_.idle_exit_ms || !connections_.empty() || workers() > 0 || roster_.pending())
     return false;
   const std::int64_t wait_ms =
       had_clients_ ? *settings_.idle_exit_ms : std::max(*settings_.idle_exit_ms, kFirstClientMs);
@@ -459,10 +351,10 @@ bool Control::idle_for_long() const {
 // Of the next thing that on_time() has to do; -1: nothing.
 int Control::timeout_ms() const {
   std::int64_t ms = std::numeric_limits<int>::max();
-  const bool idle = connections_.empty() && workers_ == 0;
-  if (reaper_.pending()) ms = std::min<std::int64_t>(ms, kPendingRetryMs);
+  const bool idle = connections_.empty() && workers() == 0;
+  if (roster_.pending()) ms = std::min<std::int64_t>(ms, kPendingRetryMs);
   if (listening_paused_) ms = std::min<std::int64_t>(ms, kAcceptPauseMs);
-  if (unwatched_ > 0) ms = std::min(ms, kLockLookNs / kNsPerMs);
+  if (roster_.unwatched() > 0) ms = std::min(ms, Roster::kLockLookNs / kNsPerMs);
   if (settings_.idle_exit_ms && idle) {
     const std::int64_t wait_ms =
         had_clients_ ? *settings_.idle_exit_ms : std::max(*settings_.idle_exit_ms, kFirstClientMs);
@@ -488,7 +380,6 @@ schema::Status Control::status() {
   s.ring_slots = sizes.ring_slots;
   s.chunk_bytes = sizes.chunk_bytes;
   s.chunk_count = sizes.chunk_count;
-  s.chunks_in_use = counter_.chunks_in_use();
   s.region_bytes = sizes.region_bytes();
   const FlushStatistics& flushed = flusher_.statistics();
   s.segments = flushed.segments.load(std::memory_order_relaxed);          // stat
@@ -497,25 +388,18 @@ schema::Status Control::status() {
   s.sync_ns_last = flushed.sync_ns_last.load(std::memory_order_relaxed);  // stat
   s.sync_ns_max = flushed.sync_ns_max.load(std::memory_order_relaxed);    // stat
   s.degraded = flusher_.degraded_text();
-  for (std::uint32_t i = 0; i < reaper_.slots().size(); ++i) {
-    if (reaper_.is_own(i)) continue;
-    const auto seen = reaper_.slots().snapshot(i);
-    if (seen.state != shm::SlotState::kLive && seen.state != shm::SlotState::kAssigned) continue;
-    s.workers.push_back({i, seen.identity.pid, seen.identity.uid, seen.identity.session,
-                         seen.identity.command, seen.identity.started_us, seen.records,
-                         counter_.chunks_held_by(i)});
-  }
+  roster_.describe(s);
   return s;
 }
 
 void Control::close() {
   listener_.reset();
   unlink((settings_.runtime_folder + "/" + kControlSocketName).c_str());
-  for (int tries = 0; reaper_.continue_pending() && tries < 50;
+  for (int tries = 0; roster_.continue_pending() && tries < 50;
        ++tries) {  // the flusher makes room meanwhile
     usleep(kPendingRetryMs * 1000);
   }
-  reaper_.give_up_seat();
+  roster_.give_up_seat();
 }
 
 }  // namespace oj::daemon

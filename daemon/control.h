@@ -3,9 +3,7 @@
 //   epoll   control.sock | connections | pidfds of workers | signals | the flusher's eventfd |
 //           the runtime folder
 //
-// A worker counts as dead when its pidfd says so, or, where there is none (a worker of a former
-// daemon that has not said Hello again), when its slot's lock byte is free. The end of a connection
-// alone proves nothing.
+// Who has a slot, and who has died, is in roster.h.
 //
 // A client's bug costs that client its connection, never the daemon.
 //
@@ -13,22 +11,19 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
-#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
 #include "daemon/control_socket.h"
 #include "daemon/flusher.h"
 #include "daemon/logging.h"
-#include "daemon/reaper.h"
+#include "daemon/roster.h"
 #include "daemon/runtime_folder.h"
 #include "schema/control.h"
-#include "shm/chunk_keeper.h"
-#include "shm/flush_source.h"
 #include "shm/region.h"
 
 namespace oj::daemon {
@@ -61,17 +56,13 @@ class Control {
   // Afterwards: no new clients, no more records of the daemon's own.
   void close();
   // Slots that a worker, alive as far as is known, still has.
-  std::uint32_t workers() const { return workers_; }
+  std::uint32_t workers() const { return roster_.workers(); }
 
  private:
   struct Connection {
     Fd fd;
     Peer peer;
     std::optional<shm::SlotRef> slot;
-  };
-  struct Watched {  // a worker's pidfd
-    Fd pidfd;
-    shm::SlotRef slot;
   };
 
   Control(const ControlSettings& settings, std::shared_ptr<shm::Region> region, Flusher& flusher,
@@ -83,7 +74,6 @@ class Control {
   void on_signal();
   void on_listener();
   void on_connection(std::uint64_t id);
-  void on_pidfd(std::uint32_t index);
   void on_folder();
   void on_time();
 
@@ -92,12 +82,9 @@ class Control {
   void reply(std::uint64_t id, const schema::ControlMessage& message);
   void drop(std::uint64_t id);
   void hello(std::uint64_t id, Connection& connection, const schema::Hello& hello, Fd pidfd);
-  std::optional<shm::SlotRef> rejoined(const schema::Hello& hello) const;
-  std::optional<shm::SlotRef> assigned(const schema::Hello& hello, const Peer& peer);
   void welcome(std::uint64_t id, const shm::SlotRef* slot);
   void stop_asked(std::uint64_t id);
   schema::Status status();
-  std::string who_holds_slots() const;
 
   void look_at_slots();
   int timeout_ms() const;
@@ -106,20 +93,14 @@ class Control {
   const ControlSettings settings_;
   std::shared_ptr<shm::Region> region_;
   Flusher& flusher_;
-  Reaper reaper_;
-  shm::FlushSource count_source_;  // only to count chunks with, see status()
-  shm::ChunkKeeper counter_;
+  Roster roster_;
   const int signals_;
   Fd epoll_, listener_, folder_watch_;
   bool listening_paused_ = false;
   std::uint64_t next_connection_ = 0;
   std::size_t connections_max_ = 0;
   std::unordered_map<std::uint64_t, Connection> connections_;
-  std::map<std::uint32_t, Watched> watched_;  // by slot
-  bool seated_ = false;
-  std::uint32_t workers_ = 0;    // slots in use, but ours
-  std::uint32_t unwatched_ = 0;  // of them without a pidfd
-  std::int64_t looked_ns_ = 0, idle_since_ns_ = 0;
+  std::int64_t idle_since_ns_ = 0;
   bool had_clients_ = false;
   std::optional<End> end_;
   RepeatLimit bad_packet_limit_, full_limit_;

@@ -93,10 +93,11 @@ Result<std::shared_ptr<shm::Region>> find_region(const journal::Folder& folder,
   return found;
 }
 
-void tell(const journal::Recovered& recovered) {
+// Nothing to worry about where the ring still has what is cut off.
+void tell(const journal::Recovered& recovered, spdlog::level::level_enum level) {
   if (recovered.torn_bytes > 0) {
-    spdlog::warn("the end of the journal was torn, {} bytes were cut off: {}", recovered.torn_bytes,
-                 recovered.torn_report);
+    spdlog::log(level, "the end of the journal was torn, {} bytes were cut off: {}",
+                recovered.torn_bytes, recovered.torn_report);
   }
 }
 
@@ -118,7 +119,7 @@ Result<Opened> reattach(const journal::Folder& folder, std::shared_ptr<shm::Regi
     if (recovered.error().code != Code::kCorrupt) return recovered.error();
     return more_synced_than_on_disk(region->path(), synced, recovered.error().message);
   }
-  tell(*recovered);
+  tell(*recovered, spdlog::level::info);
   const std::uint64_t published = shm::published_end(*region);
   if (recovered->next_seq < synced || recovered->next_seq > published) {
     return more_synced_than_on_disk(
@@ -159,7 +160,7 @@ Result<Opened> create(const journal::Folder& folder, const std::string& runtime_
                       const Former& former) {
   auto recovered = journal::recover(folder, std::nullopt);
   if (!recovered) return recovered.error();
-  tell(*recovered);
+  tell(*recovered, spdlog::level::warn);
   if (former.synced > recovered->next_seq) {
     return more_synced_than_on_disk(
         former.path, former.synced,

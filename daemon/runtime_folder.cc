@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <string_view>
@@ -159,7 +160,15 @@ Result<Fd> take_runtime_folder(const std::string& path, const Rights& rights) {
                                 " times while it was being taken"};
 }
 
+void remember_folder(const std::string& runtime_folder, const journal::Folder& folder) {
+  if (std::filesystem::path(runtime_folder).filename() != folder.key()) return;
+  const std::string link = runtime_folder + "/" + kFolderLink;
+  unlink(link.c_str());  // the folder may have been moved
+  (void)!symlink(folder.path().c_str(), link.c_str());
+}
+
 void remove_runtime_folder(const std::string& path) {
+  unlink((path + "/" + kFolderLink).c_str());
   if (rmdir(path.c_str()) == 0) rmdir(parent_of(path).c_str());
 }
 

@@ -43,6 +43,11 @@ Result<std::string> choose_runtime_folder(const journal::Folder& folder, const O
 // DIR, uses it.
 Result<Fd> take_runtime_folder(const std::string& path, const Rights& rights);
 
+// In a runtime folder of the default kind, the link to the journal's folder: for
+// abandoned_regions.h. All else works without it.
+constexpr const char* kFolderLink = "folder";
+void remember_folder(const std::string& runtime_folder, const journal::Folder& folder);
+
 // After a drain without workers: the folder and, if it is empty then, the one above it. Errors do
 // not matter: what is left is found and used by the next daemon.
 void remove_runtime_folder(const std::string& path);

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "daemon/abandoned_regions.h"
 #include "daemon/control.h"
 #include "daemon/exit_codes.h"
 #include "daemon/flusher.h"
@@ -135,6 +136,7 @@ Result<bool> Server::serve_one_region() {
   auto taken = take_runtime_folder(runtime_folder_, rights_);
   if (!taken) return taken.error();
   runtime_lock_ = std::move(*taken);
+  remember_folder(runtime_folder_, *folder_);
   auto opened = open_journal(*folder_, runtime_folder_, rights_, options_);
   if (!opened) return opened.error();
   const std::shared_ptr<shm::Region> region = opened->region;
@@ -148,6 +150,7 @@ Result<bool> Server::serve_one_region() {
   spdlog::info("serving {} (pid {}, generation {})", folder_->path(), getpid(),
                region->identity().generation);
   announcement_.ready();
+  remove_abandoned_regions(runtime_folder_);
 
   const Control::End why = (*control)->serve();
   (*control)->close();

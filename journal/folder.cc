@@ -322,6 +322,10 @@ Result<Folder> Folder::open(const std::string& path, IfAbsent if_absent) {
 std::string Folder::key() const {
   struct stat status {};
   OJ_CHECK(::fstat(fd_.get(), &status) == 0);  // cannot fail on an open folder
+  return key_of(status);
+}
+
+std::string Folder::key_of(const struct stat& status) {
   char text[64];
   std::snprintf(text, sizeof text, "%llx-%llx", static_cast<unsigned long long>(status.st_dev),
                 static_cast<unsigned long long>(status.st_ino));

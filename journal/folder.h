@@ -14,6 +14,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -51,6 +52,7 @@ class Folder {
   // Distinguishes folders on this machine, also copies of one journal: made of device and inode.
   // File-name safe.
   std::string key() const;
+  static std::string key_of(const struct stat& folder);
   int fd() const { return fd_.get(); }  // of the folder itself, for fsync
   // The rights that files in it get: read and write as DIR itself grants them, to owner, group and
   // others.

@@ -49,7 +49,8 @@ Result<AppendLanes::Attempt> AppendLanes::try_append(std::span<std::byte> record
   schema::stamp(record, {attachment.session, op_no, utc_us()});
   Result<shm::Producer::Attempt> attempt = lane.producer->try_append(record);
   if (!attempt) return attempt.error();
-  return Attempt{attempt->full, attachment.number, attachment.session, attempt->seq};
+  return Attempt{attempt->full, attachment.number, attachment.session, attempt->seq,
+                 attempt->room_made};
 }
 
 void AppendLanes::refresh() {

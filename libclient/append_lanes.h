@@ -32,6 +32,7 @@ class AppendLanes {
     std::uint64_t attachment = 0;  // the number of the one that was used
     schema::SessionId session = 0;
     std::uint64_t seq = 0;
+    std::uint64_t room_made = 0;  // for shm::wait_for_room(), when full
   };
   // Stamps `record` and publishes it, if there is room. Never waits but for other threads' turns.
   // kGone: the attachment is of no more use (its number is in `used`); otherwise as

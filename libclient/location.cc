@@ -6,7 +6,10 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "journal/format.h"
 #include "libclient/session.h"
+#include "schema/control.h"
+#include "shm/layout.h"
 
 namespace oj::client {
 namespace {
@@ -76,5 +79,9 @@ Result<Location> parse_location(const std::string& text) {
 }
 
 const char* version() { return OPTJOURNAL_VERSION; }
+
+Formats formats() {
+  return {journal::kFormatMajor, journal::kFormatMinor, shm::kFormat, schema::kControlVersion};
+}
 
 }  // namespace oj::client

@@ -89,8 +89,8 @@ class Session {
   // does; a kBusy error from there says "published as record <seq>".
   Result<Appended> append(std::span<std::byte> record, Durability durability, Deadline deadline);
 
-  // After kBusy from an append with Deadline::at_once(): until there may be room. kBusy as
-  // append().
+  // After kBusy from an append with Deadline::at_once() on this thread: until there may be room,
+  // or for half a second; then append again. kBusy as append(), once the deadline has passed.
   Result<void> wait_for_room(Deadline deadline);
 
   // Until every record below `seq_end` is on stable storage. kBusy: not until the deadline; ask
@@ -140,5 +140,12 @@ Result<schema::Status> daemon_status(const std::string& location);
 
 // The version of this library, "0.1.0".
 const char* version();
+
+// The formats that it speaks: of the journal on disk (a reader of one major version reads all of
+// its minor ones), of the region, of the control protocol.
+struct Formats {
+  std::uint32_t journal_major = 0, journal_minor = 0, region = 0, control = 0;
+};
+Formats formats();
 
 }  // namespace oj::client

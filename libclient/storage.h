@@ -58,7 +58,8 @@ class Storage {
     bool must_wait = false;         // not yet as durable as asked for: call settle()
   };
   Result<Written> try_write(const schema::Operation& operation, const WriteOptions& options);
-  Result<void> wait_for_room(Deadline deadline);  // after kBusy from try_write
+  // After kBusy from try_write() on this thread; as Session::wait_for_room().
+  Result<void> wait_for_room(Deadline deadline);
   Result<void> settle(const Written& written, Deadline deadline);
   // All of it at once: waits for room and durability.
   Result<replay::Outcome> write(const schema::Operation& operation,

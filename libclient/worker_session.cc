@@ -23,6 +23,15 @@ constexpr std::int64_t kCloseMs =
     2'000;  // for ending cleanly although the ring is full or the daemon just died
 constexpr std::int64_t kAnnounceMs = 2'000;  // likewise for beginning again in another region
 
+// This thread's last append, while that found no room: what counts as room made since, and how long
+// this has lasted.
+struct Missed {
+  schema::SessionId session = 0;  // 0: it found room
+  std::uint64_t room_made = 0;
+  std::int64_t since_ns = 0;
+};
+thread_local Missed missed;
+
 Deadline sooner(Deadline a, Deadline b) { return a.at_ns <= b.at_ns ? a : b; }
 Deadline next_look(Deadline deadline) { return sooner(deadline, Deadline::in_ms(kLookMs)); }
 
@@ -124,9 +133,12 @@ Result<Appended> WorkerSession::append(std::span<std::byte> record, Durability d
       continue;
     }
     if (attempt->full == shm::Full::kNo) {
+      missed.session = 0;
       appended = Appended{attempt->seq, op_no, attempt->session};
       break;
     }
+    if (missed.session != attempt->session) missed = {attempt->session, 0, monotonic_ns()};
+    missed.room_made = attempt->room_made;
     if (auto room = wait_for_room(deadline); !room) return room.error();
   }
   if (durability == Durability::kPublished) return appended;
@@ -139,22 +151,18 @@ Result<Appended> WorkerSession::append(std::span<std::byte> record, Durability d
   return appended;
 }
 
+// Ends at each slice, too: then the append is tried again.
 Result<void> WorkerSession::wait_for_room(Deadline deadline) {
-  const std::int64_t began_ns = monotonic_ns();
-  for (;;) {
-    const auto attachment = current_.get();
-    if (!attachment || attachment->lost()) return {};  // the next append finds out
-    if (deadline.passed()) {
-      return Error{Code::kBusy, location_.text + ": " + shm::describe_full(*attachment->region) +
-                                    "; waited " + seconds(monotonic_ns() - began_ns)};
-    }
-    if (auto daemon = check_daemon(); !daemon) return daemon.error();
-    if (shm::wait_for_room(attachment->region, next_look(deadline)) == shm::Waited::kReached) {
-      return {};
-    }
-    // kDeadline of a slice: a region that was replaced meanwhile has room.
-    if (current_.number() != attachment->number) return {};
+  const auto attachment = current_.get();
+  // Not what this thread found full, or not any more: the next append finds out.
+  if (!attachment || attachment->lost() || attachment->session != missed.session) return {};
+  if (deadline.passed()) {
+    return Error{Code::kBusy, location_.text + ": " + shm::describe_full(*attachment->region) +
+                                  "; waited " + seconds(monotonic_ns() - missed.since_ns)};
   }
+  if (auto daemon = check_daemon(); !daemon) return daemon.error();
+  (void)shm::wait_for_room(attachment->region, missed.room_made, next_look(deadline));
+  return {};
 }
 
 Result<void> WorkerSession::wait_for_other_attachment(std::uint64_t used, Deadline deadline) {

@@ -16,7 +16,6 @@ namespace {
 constexpr std::int64_t kMonitorLookMs = 50;
 constexpr std::int64_t kRoomAskMs =
     100;  // what frees a chunk may be a reader's unpin, of which nobody is told: ask again
-constexpr std::int64_t kRoomGuessMs = 20;
 
 // Record `seq` is published, or was. For a look after arming.
 bool is_published(const OrderRing<Production>& ring, const ProductionWatermarks& marks,
@@ -134,15 +133,6 @@ Waited wait_for_room(const std::shared_ptr<Region>& region, std::uint64_t room_m
     if (waited == Waited::kDeadline) return waited;
     if (longest.passed()) return Waited::kLook;
   }
-}
-
-Waited wait_for_room(const std::shared_ptr<Region>& region, Deadline deadline) noexcept {
-  const std::uint64_t now =
-      RegionView(*region).marks().room_made.load(std::memory_order_acquire);  // pair: room
-  const Deadline guess = Deadline::in_ms(kRoomGuessMs);
-  const bool soon = deadline.at_ns < guess.at_ns;
-  const Waited waited = wait_for_room(region, now, soon ? deadline : guess);
-  return waited == Waited::kDeadline && !soon ? Waited::kReached : waited;
 }
 
 std::string describe_full(const Region& region) {

@@ -74,9 +74,6 @@ Waited wait_synced(const std::shared_ptr<Region>& region, std::uint64_t seq_end,
 // began. Tells the daemon. Room is for everybody, so the next attempt may find it taken.
 Waited wait_for_room(const std::shared_ptr<Region>& region, std::uint64_t room_made,
                      Deadline deadline) noexcept;
-// The same where the Attempt is not at hand. Room made just before the call is not noticed, so it
-// says kReached ("try again") after 20 ms at the latest.
-Waited wait_for_room(const std::shared_ptr<Region>& region, Deadline deadline) noexcept;
 // Who holds what, for the error after wait_for_room() failed: "the order ring is full: 4096 of 4096
 // records not yet on disk, synced stands at 17 for 3.2 s", or "the chunk pool is full: ... slot 3
 // (pid 71, python) holds 12 chunks, ...".

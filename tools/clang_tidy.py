@@ -28,14 +28,25 @@ def digest_of(*parts: bytes) -> str:
     return digest.hexdigest()
 
 
-def our_sources(build: Path) -> dict[Path, str]:
-    """Source -> its compile command, without what the build generated."""
-    sources = {}
+GCC_ONLY = ("-mtls-dialect=gnu2",)  # clang does not know these
+
+
+def our_sources(build: Path, database: Path) -> dict[Path, str]:
+    """Source -> its compile command, as clang may have it, without what is generated or not ours.
+
+    The same goes to database/compile_commands.json.
+    """
+    entries = []
     for entry in json.loads((build / "compile_commands.json").read_text()):
         file = Path(entry["file"])
-        if file.is_relative_to(ROOT) and not file.is_relative_to(build):
-            sources[file] = entry["command"]
-    return sources
+        if not file.is_relative_to(ROOT) or file.relative_to(ROOT).parts[0] in (".venv", "build"):
+            continue
+        for option in GCC_ONLY:
+            entry["command"] = entry["command"].replace(f" {option}", "")
+        entries.append(entry)
+    database.mkdir(exist_ok=True)
+    (database / "compile_commands.json").write_text(json.dumps(entries))
+    return {Path(entry["file"]): entry["command"] for entry in entries}
 
 
 def surroundings() -> str:
@@ -54,9 +65,9 @@ def surroundings() -> str:
     return digest_of(version, (ROOT / ".clang-tidy").read_bytes(), *contents)
 
 
-def check(build: Path, source: Path) -> tuple[bool, str]:
+def check(database: Path, source: Path) -> tuple[bool, str]:
     run = subprocess.run(
-        ["clang-tidy", "-p", str(build), "--quiet", "--warnings-as-errors=*", str(source)],
+        ["clang-tidy", "-p", str(database), "--quiet", "--warnings-as-errors=*", str(source)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -66,7 +77,8 @@ def check(build: Path, source: Path) -> tuple[bool, str]:
 
 
 def main(build: Path) -> int:
-    sources = our_sources(build)
+    database = build / "clang-tidy"
+    sources = our_sources(build, database)
     around = surroundings()
     memory = build / "clang-tidy-clean.json"
     clean: dict[str, str] = json.loads(memory.read_text()) if memory.exists() else {}
@@ -77,7 +89,7 @@ def main(build: Path) -> int:
     todo = sorted(file for file, state in states.items() if clean.get(str(file)) != state)
     found = 0
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for file, (ok, text) in zip(todo, pool.map(lambda f: check(build, f), todo)):
+        for file, (ok, text) in zip(todo, pool.map(lambda f: check(database, f), todo)):
             if ok:
                 clean[str(file)] = states[file]
             else:

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Builds and runs the tests, or only the stages named: tools/test.sh [house-rules] [cpp] [python]
-# [optuna-versions] [asan-ubsan] [tsan]. Without a name: all but the last two, which are not part of
-# the default until they have been seen to pass in whole (docs/decisions/0071). A stage that fails
-# does not stop the others; the exit status says whether any did. The last lines count every test
-# and say how long each stage took.
+# [optuna-versions] [asan-ubsan] [tsan] [verify]. A stage that fails does not stop the others; the
+# exit status says whether any did. The last lines count every test and say how long each stage
+# took.
 #
 # SPDX-License-Identifier: MIT
 set -uo pipefail
@@ -11,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 export PATH="$PWD/.venv/bin:$PATH"
 
 readonly results=$PWD/build/test-results
-readonly stages=("${@:-house-rules cpp python optuna-versions}")
+readonly stages=("${@:-house-rules cpp python optuna-versions asan-ubsan tsan verify}")
 export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
@@ -62,6 +61,8 @@ stage_python() {
 sanitized() { OJ_WORKER_KILLS=40 OJ_DAEMON_KILLS=8 "$@"; }
 stage_asan_ubsan() { build_preset asan-ubsan && sanitized run_ctest asan-ubsan; }
 stage_tsan() { probe_tsan && build_preset tsan && sanitized run_ctest tsan; }
+# docs/verification.md
+stage_verify() { tools/build.sh && tools/verify.sh --fast --junit "$results/verify.xml"; }
 stage_optuna_versions() { tools/build.sh && tools/optuna_matrix.sh "$results"; }
 
 rm -rf "$results"
@@ -70,7 +71,7 @@ mkdir -p "$results"
 for stage in ${stages[*]}; do
   printf '\n==== %s\n' "$stage"
   if ! declare -F "stage_${stage//-/_}" >/dev/null; then
-    echo "no such stage; there are: house-rules cpp python asan-ubsan tsan optuna-versions" >&2
+    echo "no such stage; there are: house-rules cpp python optuna-versions asan-ubsan tsan verify" >&2
     exit 2
   fi
   begin=$SECONDS

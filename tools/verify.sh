@@ -4,7 +4,7 @@
 #
 #   ok NAME: figures | FAILED NAME: why | skipped NAME: reason
 #
-# usage: tools/verify.sh [--fast] [PART ...]
+# usage: tools/verify.sh [--fast] [--junit FILE] [PART ...]
 #   --fast   what `make test` runs: the same checks, made smaller where size is a number
 # The whole takes up to 15 minutes on 2 cores, --fast up to 5. What each part shows, and what it
 # does not: docs/verification.md. What they printed stays in build/verify/PART.txt.
@@ -14,11 +14,21 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 export PATH="$PWD/.venv/bin:$PATH"
 
-fast=()
-if [[ ${1:-} == --fast ]]; then
-  fast=(--fast)
+size=() report=()
+while [[ ${1:-} == --* ]]; do
+  case $1 in
+    --fast) size=(--fast) ;;
+    --junit)
+      report=(--junit "$2")
+      shift
+      ;;
+    *)
+      echo "verify: no such option: $1" >&2
+      exit 2
+      ;;
+  esac
   shift
-fi
+done
 readonly known=(tests/verify/*/run.sh)
 parts=("$@")
 if [[ ${#parts[@]} -eq 0 ]]; then
@@ -31,25 +41,15 @@ for part in "${parts[@]}"; do
   fi
 done
 
-mkdir -p build/verify
+readonly results=build/verify
+mkdir -p "$results"
+: >"$results/parts"
 cmake --preset release --log-level=WARNING >/dev/null || exit
-summary=()
-broken=0
 for part in "${parts[@]}"; do
   printf '\n==== verify %s\n' "$part"
   begin=$SECONDS
   status=0
-  "tests/verify/$part/run.sh" "${fast[@]}" 2>&1 | tee "build/verify/$part.txt" || status=$?
-  ok=$(grep -c '^ok ' "build/verify/$part.txt")
-  bad=$(grep -c '^FAILED ' "build/verify/$part.txt")
-  left=$(grep -c '^skipped ' "build/verify/$part.txt")
-  if [[ $status -ne 0 && $bad -eq 0 ]]; then
-    echo "FAILED $part: run.sh ended with status $status" | tee -a "build/verify/$part.txt"
-    bad=1
-  fi
-  if [[ $bad -ne 0 || $ok -eq 0 ]]; then broken=1; fi
-  summary+=("$(printf '%-14s %6s %6s %7s %8s' "$part" "$ok" "$bad" "$left" $((SECONDS - begin)))")
+  "tests/verify/$part/run.sh" "${size[@]}" 2>&1 | tee "$results/$part.txt" || status=$?
+  printf '%s %s %s\n' "$part" "$status" "$((SECONDS - begin))" >>"$results/parts"
 done
-printf '\n%-14s %6s %6s %7s %8s\n' part ok failed skipped seconds
-printf '%s\n' "${summary[@]}"
-exit "$broken"
+python tools/verify_summary.py "$results" "${report[@]}"

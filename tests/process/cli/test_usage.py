@@ -51,6 +51,7 @@ def test_version_is_the_same_as_flag_and_as_verb() -> None:
     version = re.search(r"project\(optjournal VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text())
     assert version
     assert run("version").out.startswith(f"optjournal {version[1]}\n")
+    assert re.search(r"^journal format \d+\.\d+$", run("version").out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

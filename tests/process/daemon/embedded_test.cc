@@ -55,6 +55,29 @@ TEST(Embedded, SaysReadyServesAndEndsWhenIdle) {
   EXPECT_NE(text.str().find("ended; "), std::string::npos) << text.str();
 }
 
+TEST(Embedded, RemovesTheRegionsOfFoldersThatAreGone) {
+  const Scratch scratch;
+  const std::string kept = scratch.folder(), deleted = scratch.disk() + "/deleted";
+  std::vector<std::string> left;
+  for (const std::string& folder : {kept, deleted}) {
+    ASSERT_EQ(run_daemon({"--embedded", folder}).exit_code, 0);
+    const auto holder = holder_of(folder);
+    ASSERT_TRUE(holder);
+    left.push_back(holder->runtime_folder);
+    ASSERT_EQ(::kill(holder->pid, SIGKILL), 0);
+    ASSERT_TRUE(eventually([&] { return !holder_of(folder); }));
+    ASSERT_GT(generation_in(left.back()), 0u);
+  }
+  std::filesystem::remove_all(deleted);
+  const std::string other = scratch.disk() + "/other";
+  ASSERT_EQ(run_daemon({"--embedded", "--idle-exit", "0", other}).exit_code, 0);
+  EXPECT_TRUE(eventually([&] { return !std::filesystem::exists(left[1]); }));
+  EXPECT_GT(generation_in(left[0]), 0u);
+  ASSERT_TRUE(eventually([&] { return !holder_of(other); }));
+  ASSERT_EQ(run_daemon({"--embedded", "--idle-exit", "0", kept}).exit_code, 0);
+  EXPECT_TRUE(eventually([&] { return !std::filesystem::exists(left[0]); }));
+}
+
 TEST(Embedded, WithNobodyComingEndsToo) {
   const Scratch scratch;
   ASSERT_EQ(run_daemon({"--embedded", "--idle-exit", "0", scratch.folder()}).exit_code, 0);

@@ -22,6 +22,13 @@ struct Frame {
   std::uint64_t offset, end, first_seq, claim;
 };
 
+// ThreadSanitizer has nothing to see here and is 30 times slower: it gets one bit of each byte.
+#ifdef __SANITIZE_THREAD__
+constexpr bool kEveryBit = false;
+#else
+constexpr bool kEveryBit = true;
+#endif
+
 // One segment of 12 KiB: three synced frames, an idle marker, one frame that was never synced.
 class Specimen {
  public:
@@ -101,6 +108,7 @@ TEST(Damage, EveryBitOfTheNewestSegmentIsFoundAndClassified) {
   for (std::uint64_t offset = 0; offset < specimen.bytes().size(); ++offset) {
     const std::size_t frame = specimen.frame_at(offset);
     for (int bit = 0; bit < 8; ++bit) {
+      if (!kEveryBit && bit != static_cast<int>(offset % 8)) continue;
       const std::byte flipped = specimen.bytes()[offset] ^ static_cast<std::byte>(1 << bit);
       ASSERT_EQ(::pwrite(fd, &flipped, 1, static_cast<off_t>(offset)), 1);
       const auto end = find_end(specimen.folder());
@@ -121,7 +129,7 @@ TEST(Damage, EveryBitOfTheNewestSegmentIsFoundAndClassified) {
     ASSERT_EQ(::pwrite(fd, &specimen.bytes()[offset], 1, static_cast<off_t>(offset)), 1);
   }
   ::close(fd);
-  EXPECT_EQ(harmless + cut + refused, 12288u * 8);
+  EXPECT_EQ(harmless + cut + refused, 12288u * (kEveryBit ? 8 : 1));
   RecordProperty("harmless", std::to_string(harmless));
   RecordProperty("cut", std::to_string(cut));
   RecordProperty("refused", std::to_string(refused));

@@ -130,7 +130,6 @@ TEST_F(Waits, ForRoomEndWhenRoomWasMadeAfterTheAttemptBegan) {
   EXPECT_EQ(wait_for_room(region, marks.room_made.load(std::memory_order_seq_cst),
                           Deadline::in_ms(1)),  // room
             Waited::kDeadline);
-  EXPECT_EQ(wait_for_room(region, Deadline::at_once()), Waited::kDeadline);
 }
 
 TEST_F(Waits, OfTheDaemonEndForARecordForARequestForRoomAndForAWake) {
