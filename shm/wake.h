@@ -76,7 +76,7 @@ void wake_sleepers(typename Env::template Atomic<std::uint32_t>& word) noexcept 
 
 // Makes it true for those who sleep until a watermark reaches `seq`; never lowers it.
 template <class Env>
-void raise(typename Env::template Atomic<std::uint64_t>& mark, std::uint64_t seq) noexcept {
+void raise_mark(typename Env::template Atomic<std::uint64_t>& mark, std::uint64_t seq) noexcept {
   std::uint64_t now = mark.load(std::memory_order_relaxed);  // hint: the CAS decides
   while (now < seq &&
          !mark.compare_exchange_weak(now, seq, std::memory_order_seq_cst,  // pair: sleep, synced

@@ -105,7 +105,7 @@ Waited wait_synced(const std::shared_ptr<Region>& region, std::uint64_t seq_end,
   const auto look = [&] { return region->retired() || degraded(*region) != 0; };
   if (done()) return Waited::kReached;
   if (deadline.passed()) return Waited::kDeadline;
-  raise<Production>(marks.sync_wanted, seq_end);
+  raise_mark<Production>(marks.sync_wanted, seq_end);
   wake_sleepers<Production>(marks.asked_wake);
   wake_sleepers<Production>(marks.daemon_wake);  // whoever published it may have died before
   const Waited waited = sleep_slice(
@@ -260,7 +260,7 @@ void set_written(Region& region, std::uint64_t seq) noexcept {
 
 void set_synced(Region& region, std::uint64_t seq) noexcept {
   ProductionWatermarks& marks = RegionView(region).marks();
-  raise<Production>(marks.synced, seq);
+  raise_mark<Production>(marks.synced, seq);
   marks.synced_at_ns.store(monotonic_ns(), std::memory_order_relaxed);  // stat
   marks.room_made.fetch_add(1, std::memory_order_seq_cst);              // pair: sleep, room
   wake_sleepers<Production>(marks.progress_wake);

@@ -66,9 +66,9 @@ Result<Seat> Seat::take(std::shared_ptr<Region> region, SlotRef slot) {
   if (!change(shared, word_of(SlotState::kAssigned, slot.incarnation),
               word_of(SlotState::kLive, slot.incarnation))) {
     const std::uint64_t now = shared.state.load(std::memory_order_acquire);  // pair: life
-    // LIVE: a seat of this process has it, through the same descriptor, so the lock that we "took"
-    // is that one's.
-    if (state_of(now) != SlotState::kLive)
+    // LIVE in this life: a seat of this process has it, through the same descriptor, so the lock
+    // that we "took" is that one's. In a later life: somebody else's, who died before we took it.
+    if (now != word_of(SlotState::kLive, slot.incarnation))
       lock_byte(region->fd(), F_OFD_SETLK, F_UNLCK, slot.index);
     return Error{Code::kGone, slot_text(*region, slot) + " is no longer assigned: it is in state " +
                                   std::to_string(static_cast<unsigned>(state_of(now))) + ", life " +

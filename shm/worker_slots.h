@@ -73,7 +73,8 @@ struct SlotIdentity {
 class Seat {
  public:
   // Takes the lock byte, then makes the slot LIVE. kGone if it is no longer assigned to
-  // `slot.incarnation`.
+  // `slot.incarnation`; then the byte is given back. REQUIRES: no seat of this process, through the
+  // same Region, has a later life of the slot.
   static Result<Seat> take(std::shared_ptr<Region> region, SlotRef slot);
   Seat(Seat&& other) noexcept;
   Seat& operator=(Seat&& other) noexcept;

@@ -174,6 +174,32 @@ TEST_F(Slots, AreNotAssignedWhileSomebodyHoldsTheirLockByte) {
   EXPECT_EQ(again->index, slot->index);
 }
 
+// A worker that comes late, when the slot's next holder has just died, does not look like him.
+TEST_F(Slots, AreNotHeldByALateWorkerInPlaceOfTheirDeadHolder) {
+  const auto late = table.assign({});
+  ASSERT_TRUE(late.has_value());
+  ASSERT_TRUE(table.withdraw(*late));
+  table.finish(*late);
+  const auto slot = table.assign({});
+  ASSERT_TRUE(slot.has_value());
+  ASSERT_EQ(slot->index, late->index);
+  if (const pid_t holder = fork(); holder == 0) {
+    const auto seat = Seat::take(attach(), *slot);
+    if (seat.ok()) raise(SIGKILL);
+    _exit(1);
+  } else {
+    int status = 0;
+    ASSERT_EQ(waitpid(holder, &status, 0), holder);
+    ASSERT_TRUE(WIFSIGNALED(status));
+  }
+  ASSERT_EQ(state(slot->index), SlotState::kLive);
+
+  const std::shared_ptr<Region> of_late = attach();
+  EXPECT_EQ(Seat::take(of_late, *late).error().code, Code::kGone);
+  EXPECT_TRUE(*table.lock_is_free(slot->index));
+  EXPECT_TRUE(table.begin_reaping(*slot));
+}
+
 TEST_F(Slots, ShowAKilledHolderByItsLockByte) {
   const SlotRef slot = *table.assign({});
   int ready[2];

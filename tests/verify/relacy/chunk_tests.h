@@ -39,7 +39,7 @@ struct SealedChunk {
     pool.store_entry(0, 7, std::as_bytes(std::span(entry)));
     region.ring().publish(0, cursor);
     pool.seal(0, kOwned[0]);
-    shm::raise<Environment>(region.marks.synced, 1);
+    shm::raise_mark<Environment>(region.marks.synced, 1);
   }
   // As shm::Reader does: pin, look at `retained`, read in place.
   void read_in_place() {

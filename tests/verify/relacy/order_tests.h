@@ -88,7 +88,7 @@ struct RefillASyncedSlot : rl::test_suite<RefillASyncedSlot, 2> {
     if (index == 0) {
       RL_ASSERT(ring.lap(ring.load(0), 0) == shm::Lap::kThis);
       disk($) = 1;
-      shm::raise<Environment>(region.marks.synced, 1);
+      shm::raise_mark<Environment>(region.marks.synced, 1);
       return;
     }
     shm::PublishCursor cursor;
@@ -116,7 +116,7 @@ struct RefillInCompetition : rl::test_suite<RefillInCompetition, 3> {
     if (index == 0) {
       RL_ASSERT(ring.lap(ring.load(0), 0) == shm::Lap::kThis);
       disk($) = 1;
-      shm::raise<Environment>(region.marks.synced, 1);
+      shm::raise_mark<Environment>(region.marks.synced, 1);
       return;
     }
     shm::PublishCursor cursor;

@@ -31,7 +31,7 @@ struct Sleepy {
     Environment::futex_wait(word, armed, 1);
   }
   void sync_and_wake() {
-    shm::raise<Environment>(region.marks.synced, 1);
+    shm::raise_mark<Environment>(region.marks.synced, 1);
     shm::wake_sleepers<Environment>(region.marks.published_wake);
   }
   // Whatever the sleepers waited for is so by now.

@@ -125,11 +125,7 @@ void Worker::append_one() {
     scheduler.note(ring ? "the ring is full" : "the pool is full");
     ++(ring ? simulation_.counts().waits_ring : simulation_.counts().waits_pool);
     const WaitingFor waiting(scheduler, kRoomLateNs, [] { return true; });
-    if (dice_.one_in(4)) {
-      shm::wait_for_room(process_.region, Deadline::never());
-    } else {
-      shm::wait_for_room(process_.region, attempt.room_made, Deadline::never());
-    }
+    shm::wait_for_room(process_.region, attempt.room_made, Deadline::never());
   }
   scheduler.require(simulation_.seen().acknowledge(attempt.seq, record_),
                     "an append says another place than its record has");
