@@ -174,7 +174,8 @@ void Daemon::be_quiet() {
     });
     shm::daemon_wait_published(process_.region, next, timeout_ns);
   }
-  shm::repeat_wake(*process_.region);
+  if (simulation_.scheduler().fault() != Fault::kWakeNotRepeated)
+    shm::repeat_wake(*process_.region);
   make_room();
 }
 

@@ -28,8 +28,8 @@ enum class Fault : std::uint8_t {
   kLookBeforeArm,       // a sleeper arms the word only when it falls asleep
   kSyncedBeforeDisk,    // the daemon raises `synced` before the disk has the batch
   kStoppedReaped,       // the daemon takes a stopped worker for dead
+  kWakeNotRepeated,     // the daemon does not make up for wakes that a halted process left out
   kClaimNotCompared,    // a claim's CAS expects what is there now: two owners of a chunk
-  kCount
 };
 
 struct NamedFault {
@@ -49,6 +49,7 @@ inline constexpr std::array kFaults{
     NamedFault{Fault::kLookBeforeArm, "look-before-arm"},
     NamedFault{Fault::kSyncedBeforeDisk, "synced-before-disk"},
     NamedFault{Fault::kStoppedReaped, "stopped-reaped"},
+    NamedFault{Fault::kWakeNotRepeated, "wake-not-repeated"},
     NamedFault{Fault::kClaimNotCompared, "claim-not-compared"},
 };
 

@@ -127,18 +127,6 @@ bool JournalSeen::acknowledge(std::uint64_t seq, std::span<const std::byte> byte
   return records_[seq - first_seq_].acknowledged = true;
 }
 
-bool JournalSeen::has_room(std::uint64_t record_bytes) const {
-  const auto pool = shm::RegionView(*region_).pool();
-  if (end() >= synced_ + region_->sizes().ring_slots) return false;
-  const std::uint64_t wanted = shm::chunks_for(record_bytes, pool.chunk_bytes());
-  std::uint64_t empty = 0;
-  for (std::uint64_t chunk = 0; chunk < pool.count(); ++chunk) {
-    empty = pool.owner(chunk) == 0 ? empty + 1 : 0;
-    if (empty >= wanted) return true;
-  }
-  return false;
-}
-
 std::string JournalSeen::at_end() const {
   if (disk_.synced != records_.size() || disk_.written.size() != records_.size())
     return "at the end the disk has " + std::to_string(disk_.synced) + " records, the order " +

@@ -43,11 +43,10 @@ class JournalSeen {
   std::uint64_t end() const { return first_seq_ + records_.size(); }
   bool is(std::uint64_t seq, std::span<const std::byte> bytes) const;
   bool acknowledge(std::uint64_t seq, std::span<const std::byte> bytes);
-  bool has_room(std::uint64_t record_bytes) const;  // would an append now find it
   std::string at_end() const;
 
   struct Counts {
-    std::uint64_t records = 0, refilled = 0, chunk_lives = 0, hazards_set = 0, slots_freed = 0;
+    std::uint64_t records = 0, refilled = 0, chunk_lives = 0, hazards_set = 0;
   };
   const Counts& counts() const { return counts_; }
 

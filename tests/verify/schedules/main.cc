@@ -78,14 +78,15 @@ Options options_of(int argc, char** argv) {
 void print(const Counts& c) {
   const auto number = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
   std::printf(
-      "%llu schedules, %llu steps, %llu records, %llu refilled slots, %llu chunks freed, %llu read "
-      "in place, %llu copied, %llu from disk, %llu waits for a ring slot, %llu for a chunk, %llu "
-      "for the disk, %llu workers killed, %llu daemons killed, %llu processes stopped, %llu slots "
-      "freed\n",
+      "%llu schedules, %llu steps, %llu records, %llu slots refilled, %llu chunks freed, %llu "
+      "pins, "
+      "%llu read in place, %llu copied, %llu from disk, %llu waits for a ring slot, %llu for a "
+      "chunk, %llu for the disk, %llu workers killed, %llu daemons killed, %llu processes stopped, "
+      "%llu worker slots freed\n",
       number(c.schedules), number(c.steps), number(c.seen.records), number(c.seen.refilled),
-      number(c.seen.chunk_lives), number(c.in_place), number(c.copied), number(c.from_disk),
-      number(c.waits_ring), number(c.waits_pool), number(c.waits_synced), number(c.kills),
-      number(c.crashes), number(c.stops), number(c.reaped));
+      number(c.seen.chunk_lives), number(c.seen.hazards_set), number(c.in_place), number(c.copied),
+      number(c.from_disk), number(c.waits_ring), number(c.waits_pool), number(c.waits_synced),
+      number(c.kills), number(c.crashes), number(c.stops), number(c.reaped));
   std::printf("halted");
   for (const auto& [place, times] : c.halted_at)
     std::printf(" %s %llu,", place.c_str(), number(times));
