@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kLookNs = 500 * kNsPerMs;
 constexpr std::int64_t kPendingRetryNs = 20 * kNsPerMs;
+constexpr std::uint64_t kSyncFailsOneIn = 16;
 constexpr int kPendingTriesMax = 50;  // at the end; then the next daemon publishes them
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kWindowSliceNs = 5 * kNsPerMs;
@@ -218,6 +219,11 @@ void Daemon::flush_round() {
   if (scheduler.fault() == Fault::kSyncedBeforeDisk)
     shm::set_synced(*process_.region, first + disk.written.size());
   scheduler.point();
+  if (dice_.one_in(kSyncFailsOneIn)) {  // what was written since the last sync counts as lost
+    ++simulation_.counts().failed_syncs;
+    disk.written.resize(disk.synced);
+    return shm::set_written(*process_.region, first + disk.synced);
+  }
   disk.synced = disk.written.size();
   scheduler.point();
   shm::set_synced(*process_.region, first + disk.synced);

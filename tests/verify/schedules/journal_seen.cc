@@ -28,7 +28,7 @@ std::string JournalSeen::after(const shm::scheduled::Access& access, const Word&
     case Part::kMark: return on_mark(word, value);
     case Part::kSlot:
       if (word.offset == kSlotState) return on_slot(word.index, access.value, value);
-      if (Words::is_hazard(word)) counts_.hazards_set += value != 0;
+      if (Words::is_hazard(word)) counts_.pins += value != 0;
       return "";
     default: return "";
   }

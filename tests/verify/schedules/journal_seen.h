@@ -46,7 +46,7 @@ class JournalSeen {
   std::string at_end() const;
 
   struct Counts {
-    std::uint64_t records = 0, refilled = 0, chunk_lives = 0, hazards_set = 0;
+    std::uint64_t records = 0, refilled = 0, chunk_lives = 0, pins = 0;
   };
   const Counts& counts() const { return counts_; }
 

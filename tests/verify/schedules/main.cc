@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <spdlog/spdlog.h>
@@ -76,21 +77,23 @@ Options options_of(int argc, char** argv) {
 }
 
 void print(const Counts& c) {
-  const auto number = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
-  std::printf(
-      "%llu schedules, %llu steps, %llu records, %llu slots refilled, %llu chunks freed, %llu "
-      "pins, "
-      "%llu read in place, %llu copied, %llu from disk, %llu waits for a ring slot, %llu for a "
-      "chunk, %llu for the disk, %llu workers killed, %llu daemons killed, %llu processes stopped, "
-      "%llu worker slots freed\n",
-      number(c.schedules), number(c.steps), number(c.seen.records), number(c.seen.refilled),
-      number(c.seen.chunk_lives), number(c.seen.hazards_set), number(c.in_place), number(c.copied),
-      number(c.from_disk), number(c.waits_ring), number(c.waits_pool), number(c.waits_synced),
-      number(c.kills), number(c.crashes), number(c.stops), number(c.reaped));
-  std::printf("halted");
-  for (const auto& [place, times] : c.halted_at)
-    std::printf(" %s %llu,", place.c_str(), number(times));
-  std::printf(" in all\n");
+  const std::pair<std::uint64_t, const char*> figures[] = {
+      {c.schedules, "schedules"},           {c.steps, "steps"},
+      {c.seen.records, "records"},          {c.seen.refilled, "slots refilled"},
+      {c.seen.chunk_lives, "chunks freed"}, {c.seen.pins, "pins"},
+      {c.in_place, "read in place"},        {c.copied, "copied"},
+      {c.from_disk, "from disk"},           {c.waits_ring, "waits for a ring slot"},
+      {c.waits_pool, "for a chunk"},        {c.waits_synced, "for the disk"},
+      {c.failed_syncs, "syncs failed"},     {c.kills, "workers killed"},
+      {c.crashes, "daemons killed"},        {c.stops, "processes stopped"},
+      {c.reaped, "worker slots freed"},
+  };
+  std::string line;
+  for (const auto& [n, what] : figures)
+    line += (line.empty() ? "" : ", ") + std::to_string(n) + " " + what;
+  line += "; halted ";
+  for (const auto& [place, n] : c.halted_at) line += std::to_string(n) + " at " + place + ", ";
+  std::printf("%s\n", line.substr(0, line.size() - 2).c_str());
 }
 
 }  // namespace

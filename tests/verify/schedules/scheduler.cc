@@ -208,7 +208,7 @@ bool Scheduler::halt_due(const char* place) {
       continue;
     if (place != nullptr && !dice_.one_in(kPlaceOneIn)) continue;
     plan_.halts.erase(plan_.halts.begin() + static_cast<std::ptrdiff_t>(i));
-    halt_current(halt.stop, place != nullptr ? place : "anywhere");
+    halt_current(halt.stop, place != nullptr ? place : "no place");
     return true;
   }
   return false;

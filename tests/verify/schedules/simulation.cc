@@ -242,7 +242,7 @@ std::string Simulation::run() {
   counts_.seen.records += seen.records;
   counts_.seen.refilled += seen.refilled;
   counts_.seen.chunk_lives += seen.chunk_lives;
-  counts_.seen.hazards_set += seen.hazards_set;
+  counts_.seen.pins += seen.pins;
   return wrong;
 }
 

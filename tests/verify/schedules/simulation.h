@@ -46,7 +46,7 @@ class Machine {
 struct Counts {
   std::uint64_t schedules = 0, steps = 0, kills = 0, stops = 0, crashes = 0, reaped = 0,
                 in_place = 0, copied = 0, from_disk = 0, waits_ring = 0, waits_pool = 0,
-                waits_synced = 0;
+                waits_synced = 0, failed_syncs = 0;
   std::map<std::string, std::uint64_t> halted_at;
   JournalSeen::Counts seen;
 };
