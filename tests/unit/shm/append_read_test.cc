@@ -317,8 +317,10 @@ TEST(AppendRead, AgreesWithAVectorOnTinyRingsAndPools) {
   std::uint64_t full_ring = 0, full_pool = 0, on_disk = 0, in_place = 0;
   for (int configuration = 0; configuration < 24; ++configuration) {
     TempFolder folder;
-    const std::uint64_t ring = std::uint64_t{1} << (1 + random() % 4);
-    const std::uint64_t chunks = 4 + random() % 29;
+    // At first a pool that is certainly full before the ring is.
+    const bool smallest_pool = configuration == 0;
+    const std::uint64_t ring = smallest_pool ? 64 : std::uint64_t{1} << (1 + random() % 4);
+    const std::uint64_t chunks = smallest_pool ? 4 : 4 + random() % 29;
     const std::uint64_t first = random() % 3 == 0 ? 0 : random() % 100'000;
     const auto region = new_region(folder, small_sizes(ring, chunks), first);
     const std::uint64_t most = region->sizes().record_bytes_max();

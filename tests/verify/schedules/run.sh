@@ -3,7 +3,8 @@
 # different seeds; then each planted fault, which must be found.
 #
 # usage: tests/verify/schedules/run.sh [--fast]
-#   OJ_SEED=N build/release/bin/schedules [--fault NAME]   shows one schedule step by step
+#   OJ_SEED=N                                        one schedule, step by step
+#   OJ_SEED=N build/release/bin/schedules --fault NAME   the same with a fault
 #
 # SPDX-License-Identifier: MIT
 set -uo pipefail
@@ -26,6 +27,8 @@ built=$(cmake --build build/release --target schedules 2>&1) || {
   failed "schedules: the program does not build"
   exit 1
 }
+
+if [[ -n ${OJ_SEED:-} ]]; then exec "$program"; fi
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
