@@ -18,6 +18,7 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 import shutil
@@ -193,9 +194,13 @@ class Journal:
         status: dict[str, Any] = self.ask("status")
         return status
 
-    def daemon_pid(self) -> int | None:
+    def daemon(self) -> tuple[int, float] | None:
+        """Its process id, and when it began to serve (seconds since 1970)."""
         status = self.status()
-        return int(status["daemon"]["pid"]) if status["served"] else None
+        if not status["served"]:
+            return None
+        began = datetime.datetime.fromisoformat(status["daemon"]["started"].replace("Z", "+00:00"))
+        return int(status["daemon"]["pid"]), began.timestamp()
 
 
 # ---------------------------------------------------------------------------------- the main job
@@ -293,8 +298,10 @@ class Run:
                 )
             else:
                 self.display.event(f'new study "{arguments.study}" in {arguments.folder}')
-            pid = self.journal.daemon_pid()
-            self.display.event(f"daemon {pid} serves it; there is nothing else to start")
+            daemon = self.journal.daemon()
+            self.display.event(
+                f"daemon {daemon[0] if daemon else '?'} serves it; there is nothing else to start"
+            )
             self.deadline = deadline = began + arguments.time_limit
             workers = Workers(arguments, done + arguments.trials, deadline)
             self.display.event(f"{arguments.workers} workers start: {workers.pids()}")
@@ -356,25 +363,26 @@ class Run:
             return
 
     def kill_the_daemon(self, study: optuna.Study) -> None:
-        pid = self.journal.daemon_pid()
-        if pid is None:
+        former = self.journal.daemon()
+        if former is None:
             return
+        pid = former[0]
         self.daemon_killed = True
         self.before_kill = study.get_trials(deepcopy=False)
+        killed = time.time()
         os.kill(pid, signal.SIGKILL)
-        killed = time.monotonic()
         self.display.event(f"kill -9 {pid}: the daemon")
-        while time.monotonic() - killed < 20:
+        while time.time() - killed < 20:
             time.sleep(0.005)
             try:
-                new = self.journal.daemon_pid()
+                new = self.journal.daemon()
             except RuntimeError:  # between two daemons
                 continue
-            if new is not None and new != pid:
-                self.served_again_s = time.monotonic() - killed
+            if new is not None and new[0] != pid:
+                self.served_again_s = new[1] - killed
                 self.display.event(
-                    f"daemon {new} serves it again, {self.served_again_s * 1e3:.0f} ms later;"
-                    " the workers go on"
+                    f"daemon {new[0]}, begun {self.served_again_s * 1e3:.0f} ms later, serves it"
+                    " again; the workers go on"
                 )
                 return
         self.display.event("no new daemon within 20 s")
@@ -456,7 +464,7 @@ class Run:
         if self.served_again_s is not None:
             after = len(new) - (len(self.before_kill) - len(self.old))
             print(
-                "Killed on the way: the daemon; served again after"
+                "Killed on the way: the daemon; the next one began after"
                 f" {self.served_again_s * 1e3:.0f} ms, {after} trials begun since, none lost"
             )
 

@@ -49,7 +49,7 @@ Result<void> RecordReader::read_disk(Progress& progress, std::uint64_t end,
     }
     Result<std::span<const std::byte>> record = disk_->next(end);
     if (!record) {
-      const Error error = record.error();
+      Error error = record.error();
       disk_.reset();
       return error;
     }

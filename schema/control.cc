@@ -5,6 +5,7 @@
 
 #include <capnp/message.h>
 #include <capnp/serialize.h>
+#include <kj/array.h>
 #include <kj/exception.h>
 
 #include "schema/control.capnp.h"
@@ -201,12 +202,12 @@ Result<ControlMessage> decode_control(std::span<const std::byte> packet) {
                                      " bytes: not whole words, or more than " +
                                      std::to_string(kControlMessageBytesMax)};
   }
-  std::vector<capnp::word> words(packet.size() / sizeof(capnp::word));
-  std::memcpy(static_cast<void*>(words.data()), packet.data(), packet.size());
+  auto words = kj::heapArray<capnp::word>(packet.size() / sizeof(capnp::word));
+  std::memcpy(static_cast<void*>(words.begin()), packet.data(), packet.size());
   try {
     const capnp::ReaderOptions options{.traversalLimitInWords = 2 * words.size() + 64,
                                        .nestingLimit = kNestingMax};
-    capnp::FlatArrayMessageReader reader({words.data(), words.size()}, options);
+    capnp::FlatArrayMessageReader reader(words.asPtr(), options);
     return read_message(reader.getRoot<wire_control::Message>());
   } catch (const kj::Exception& exception) {
     return Error{Code::kCorrupt, std::string("a control message that cannot be read: ") +

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <capnp/message.h>
+#include <kj/array.h>
 
 #include "base/check.h"
 #include "schema/codec.h"
@@ -60,7 +61,9 @@ template <class Wire, class Items, class Words>
 std::size_t list_words(const Items& items, Words words_of) {
   if (items.empty()) return 0;
   std::size_t words = 1;
-  for (const auto& item : items) words += capnp::sizeInWords<Wire>() + words_of(item);
+  for (const auto& item : items) {
+    words += capnp::sizeInWords<Wire>() + static_cast<std::size_t>(words_of(item));
+  }
   return words;
 }
 
@@ -139,7 +142,7 @@ void write_value(const Value& value, Builder to) {
     case Value::Kind::kText: to.setText(as_data(value.text)); return;
     case Value::Kind::kJson: to.setJson(as_data(value.text)); return;
   }
-  OJ_CHECK(!"a value's kind");
+  OJ_CHECK(false && "a value's kind");
 }
 
 void write_attr(std::uint64_t owner, const Attr& attr, wire::Attr::Builder to) {
@@ -174,7 +177,7 @@ void write_distribution(const Distribution& distribution, wire::Param::Builder t
     }
     case Distribution::Kind::kJson: to.setJson(as_data(distribution.json)); return;
   }
-  OJ_CHECK(!"a distribution's kind");
+  OJ_CHECK(false && "a distribution's kind");
 }
 
 void write_param(std::uint64_t trial, const Param& param, wire::Param::Builder to) {
@@ -297,7 +300,7 @@ class ScratchMessage final : public capnp::MessageBuilder {
 }  // namespace
 
 struct Encoder::Impl {
-  std::vector<capnp::word> scratch;
+  kj::Array<capnp::word> scratch;
   std::size_t dirty_words = 0;  // of scratch, from its beginning; the rest is zero
 
   std::span<capnp::word> zeroed(std::size_t words) {
@@ -306,12 +309,13 @@ struct Encoder::Impl {
       dirty_words = 0;
     }
     if (scratch.size() < words) {
-      scratch = std::vector<capnp::word>(std::max<std::size_t>(words, 256));
+      scratch = kj::heapArray<capnp::word>(std::max<std::size_t>(words, 256));
+      dirty_words = scratch.size();
     }
-    std::memset(static_cast<void*>(scratch.data()), 0,
+    std::memset(static_cast<void*>(scratch.begin()), 0,
                 std::min(dirty_words, scratch.size()) * sizeof(capnp::word));
     dirty_words = words;
-    return {scratch.data(), words};
+    return {scratch.begin(), words};
   }
 };
 

@@ -11,6 +11,7 @@ readonly packages=(
   capnproto libcapnp-dev libboost-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev
   libxxhash-dev libgtest-dev libbenchmark-dev relacy-dev
   clang-tidy shellcheck
+  g++-aarch64-linux-gnu qemu-user-static fish zsh
   python3 python3-dev python3-venv
 )
 readonly cmake_min=3.25

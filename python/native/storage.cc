@@ -77,7 +77,7 @@ Deadline NativeStorage::call_deadline() const {
 Result<void> NativeStorage::wait(Deadline deadline,
                                  const std::function<Result<void>(Deadline)>& wait) const {
   while (true) {
-    const Result<void> result = [&] {
+    Result<void> result = [&] {
       nb::gil_scoped_release without_gil;
       return wait({std::min(deadline.at_ns, Deadline::in_ms(kSignalCheckMs).at_ns)});
     }();

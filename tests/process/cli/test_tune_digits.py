@@ -34,7 +34,7 @@ def test_kills_and_goes_on_and_continues(folder: Path) -> None:
     assert 'new study "digits"' in first.stdout
     assert len(re.findall(r"kill -9 \d+: a worker, in trial", first.stdout)) == 1
     assert len(re.findall(r"kill -9 \d+: the daemon", first.stdout)) == 1
-    assert re.search(r"daemon \d+ serves it again, \d+ ms later", first.stdout)
+    assert re.search(r"daemon \d+, begun \d+ ms later, serves it again", first.stdout)
     assert re.search(r"Best trial: #\d+, accuracy [01]\.\d+", first.stdout)
     assert re.search(r"[\d.]+ trials per second in 3 processes", first.stdout)
     assert "\x1b" not in first.stdout

@@ -222,28 +222,3 @@ def test_man_page_has_the_exit_codes_of_help() -> None:
     for code, what in codes:
         sentence = what.strip().split(" (")[0]
         assert f" {code} {sentence[0].upper()}{sentence[1:]}" in page, (code, sentence)
-
-
-def complete(*words: str) -> list[str]:
-    script = (
-        f"source {ROOT / 'cli/completion/optjournal.bash'};"
-        'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _optjournal; printf "%s\\n" "${COMPREPLY[@]}"'
-    )
-    done = subprocess.run(
-        ["bash", "-c", script, "bash", "optjournal", *words],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}"},
-    )
-    return done.stdout.split()
-
-
-def test_bash_completes_verbs_options_values_and_study_names(offline_folder: Path) -> None:
-    assert complete("st") == ["status", "studies", "stop"]
-    assert complete("tail", "--fr") == ["--from"]
-    assert complete("tail", "--from", "s") == ["start"]
-    assert complete("--color", "n") == ["never"]
-    assert complete("trials", "--state", "pr") == ["pruned"]
-    assert complete("trials", str(offline_folder), "") == ["digits"]  # "two goals" is not one word
-    assert complete("trials", str(offline_folder)[:-2]) == [str(offline_folder)]
