@@ -1,4 +1,4 @@
-// The environment of the code under test, and its clock: both ask the scheduler, if a schedule runs.
+// The environment of the code under test, and its clock; while a schedule runs, it answers.
 //
 // SPDX-License-Identifier: MIT
 #include "tests/verify/schedules/environment.h"
