@@ -17,7 +17,7 @@
 #include <cstring>
 #include <vector>
 
-#define XXH_INLINE_ALL
+#define XXH_INLINE_ALL  // NOLINT(readability-identifier-naming): its name
 #include <xxhash.h>
 
 #include "replay/tables.h"

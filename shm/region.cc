@@ -56,14 +56,14 @@ std::uint64_t available_bytes(int fd) {
 }
 
 std::string hex(std::uint64_t value) {
-  static const char* kDigits = "0123456789abcdef";
+  static constexpr char kDigits[] = "0123456789abcdef";
   std::string text = "0x";
   for (int shift = 60; shift >= 0; shift -= 4) text += kDigits[(value >> shift) & 15];
   return text;
 }
 
 std::string hex(const std::uint8_t (&id)[16]) {
-  static const char* kDigits = "0123456789abcdef";
+  static constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
   for (const std::uint8_t byte : id) {
     text += kDigits[byte >> 4];

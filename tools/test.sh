@@ -10,7 +10,8 @@ cd "$(dirname "$0")/.." || exit 1
 export PATH="$PWD/.venv/bin:$PATH"
 
 readonly results=$PWD/build/test-results
-readonly stages=("${@:-house-rules cpp python optuna-versions asan-ubsan tsan verify}")
+readonly all_stages=(house-rules cpp python optuna-versions asan-ubsan tsan verify)
+readonly stages=("${@:-${all_stages[*]}}")
 export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
@@ -71,7 +72,7 @@ mkdir -p "$results"
 for stage in ${stages[*]}; do
   printf '\n==== %s\n' "$stage"
   if ! declare -F "stage_${stage//-/_}" >/dev/null; then
-    echo "no such stage; there are: house-rules cpp python optuna-versions asan-ubsan tsan verify" >&2
+    echo "no such stage: $stage; there are: ${all_stages[*]}" >&2
     exit 2
   fi
   begin=$SECONDS

@@ -36,7 +36,8 @@ if [[ ${#parts[@]} -eq 0 ]]; then
 fi
 for part in "${parts[@]}"; do
   if [[ ! -f tests/verify/$part/run.sh ]]; then
-    echo "no such part: $part; there are: $(printf '%s\n' "${known[@]}" | cut -d / -f 3 | xargs)" >&2
+    echo "no such part: $part; there are:" >&2
+    printf '%s\n' "${known[@]}" | cut -d / -f 3 >&2
     exit 2
   fi
 done

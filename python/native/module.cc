@@ -14,7 +14,7 @@ namespace nb = nanobind;
 using oj::python::NativeStorage;
 
 // None reaches our own checks, which raise what Optuna's storages raise for it.
-const auto any = nb::arg().none();
+const auto any = nb::arg().none();  // NOLINT(readability-identifier-naming): a word below
 
 void bind_studies(nb::class_<NativeStorage>& storage) {
   storage.def("create_new_study", &NativeStorage::create_new_study, any, any)

@@ -153,8 +153,8 @@ TEST(Storage, ForkChildrenGoOnWithTheirOwnSessions) {
   const schema::SessionId parent = storage->session().id();
   for (int round = 0; round < kRounds; ++round) {
     std::atomic<bool> stop{false};
-    // Holds the locks at random moments of the forks, but no lock of the allocator: AddressSanitizer
-    // of GCC 12 does not take its own before a fork, and then no child could allocate.
+    // Holds the locks at random moments of the forks, but none of the allocator's: that of GCC 12's
+    // AddressSanitizer takes no care of a fork, and then no child could allocate.
     std::thread busy([&] {
       schema::TrialId newest = 0;
       while (!stop.load(std::memory_order_relaxed)) {

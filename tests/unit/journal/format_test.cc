@@ -50,46 +50,47 @@ Fields fields_under(const std::string& heading) {
   return fields;
 }
 
-#define FIELD(type, name)                               \
+#define OJ_FIELD(type, name)                            \
   {                                                     \
 #name, { offsetof(type, name), sizeof(type::name) } \
   }
 
 TEST(FormatPage, GivesTheOffsetsOfTheSegmentHeader) {
-  const Fields code = {FIELD(SegmentHeader, magic),
-                       FIELD(SegmentHeader, format_major),
-                       FIELD(SegmentHeader, format_minor),
-                       FIELD(SegmentHeader, compat),
-                       FIELD(SegmentHeader, ro_compat),
-                       FIELD(SegmentHeader, incompat),
-                       FIELD(SegmentHeader, journal_id),
-                       FIELD(SegmentHeader, number),
-                       FIELD(SegmentHeader, first_seq),
-                       FIELD(SegmentHeader, generation),
-                       FIELD(SegmentHeader, segment_bytes),
-                       FIELD(SegmentHeader, previous_number),
-                       FIELD(SegmentHeader, boot_id),
-                       FIELD(SegmentHeader, reserved),
-                       FIELD(SegmentHeader, crc)};
+  const Fields code = {OJ_FIELD(SegmentHeader, magic),
+                       OJ_FIELD(SegmentHeader, format_major),
+                       OJ_FIELD(SegmentHeader, format_minor),
+                       OJ_FIELD(SegmentHeader, compat),
+                       OJ_FIELD(SegmentHeader, ro_compat),
+                       OJ_FIELD(SegmentHeader, incompat),
+                       OJ_FIELD(SegmentHeader, journal_id),
+                       OJ_FIELD(SegmentHeader, number),
+                       OJ_FIELD(SegmentHeader, first_seq),
+                       OJ_FIELD(SegmentHeader, generation),
+                       OJ_FIELD(SegmentHeader, segment_bytes),
+                       OJ_FIELD(SegmentHeader, previous_number),
+                       OJ_FIELD(SegmentHeader, boot_id),
+                       OJ_FIELD(SegmentHeader, reserved),
+                       OJ_FIELD(SegmentHeader, crc)};
   EXPECT_EQ(fields_under("### Segment header"), code);
 }
 
 TEST(FormatPage, GivesTheOffsetsOfTheFrameHeader) {
-  const Fields code = {FIELD(FrameHeader, magic),         FIELD(FrameHeader, header_crc),
-                       FIELD(FrameHeader, first_seq),     FIELD(FrameHeader, synced_through),
-                       FIELD(FrameHeader, generation),    FIELD(FrameHeader, time_us),
-                       FIELD(FrameHeader, payload_bytes), FIELD(FrameHeader, record_count),
-                       FIELD(FrameHeader, payload_crc),   FIELD(FrameHeader, previous_payload_crc),
-                       FIELD(FrameHeader, reserved)};
+  const Fields code = {
+      OJ_FIELD(FrameHeader, magic),         OJ_FIELD(FrameHeader, header_crc),
+      OJ_FIELD(FrameHeader, first_seq),     OJ_FIELD(FrameHeader, synced_through),
+      OJ_FIELD(FrameHeader, generation),    OJ_FIELD(FrameHeader, time_us),
+      OJ_FIELD(FrameHeader, payload_bytes), OJ_FIELD(FrameHeader, record_count),
+      OJ_FIELD(FrameHeader, payload_crc),   OJ_FIELD(FrameHeader, previous_payload_crc),
+      OJ_FIELD(FrameHeader, reserved)};
   EXPECT_EQ(fields_under("### Frame header"), code);
 }
 
 TEST(FormatPage, GivesTheOffsetsOfARecord) {
-  const Fields code = {FIELD(RecordHeader, length), FIELD(RecordHeader, crc)};
+  const Fields code = {OJ_FIELD(RecordHeader, length), OJ_FIELD(RecordHeader, crc)};
   EXPECT_EQ(fields_under("### Record"), code);
 }
 
-#undef FIELD
+#undef OJ_FIELD
 
 TEST(FormatPage, ListsTheRowsOfTheRecoveryTable) {
   static const std::map<Decision, std::string> kWords = {{Decision::kAccept, "accept"},

@@ -8,7 +8,6 @@
 namespace oj::client {
 namespace {
 
-using replay::Outcome;
 using replay::OutcomeCode;
 
 TEST(OutcomeError, NamesWhatDoesNotExist) {

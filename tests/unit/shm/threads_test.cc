@@ -154,7 +154,7 @@ void run(const Sizes& sizes, int producers, int readers, std::uint64_t each) {
   for (int i = 0; i < producers + readers; ++i) slots.push_back(assigned(shared.region));
   threads.emplace_back([&] { flush_all(shared); });
   for (int i = 0; i < readers; ++i) {
-    const SlotRef slot = slots[static_cast<std::size_t>(producers + i)];
+    const SlotRef slot = slots[static_cast<std::size_t>(producers) + static_cast<std::size_t>(i)];
     threads.emplace_back(
         [&shared, slot] { read_all(shared, Reader(shared.region, slot, 3), &slot); });
   }

@@ -195,7 +195,7 @@ TEST_F(Waits, NumberSessionsByGeneration) {
 // Two threads hand a turn to each other through the ring, asleep every time: a lost wake-up would
 // take kSleepMsMax, and a hundred of them the watchdog of the test runner.
 TEST_F(Waits, LoseNoWakeUpInAPingPong) {
-  const int kTurns = 2000;
+  constexpr int kTurns = 2000;
   MemoryFlusher flusher(region);
   const SlotRef other = assigned(region);
   std::uint64_t looks = 0;

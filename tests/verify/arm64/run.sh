@@ -14,7 +14,8 @@ layers=(base shm journal schema replay)
 [[ ${1:-} == --fast ]] && layers=(base shm)
 readonly build=$PWD/build/arm64 sysroot=$PWD/build/arm64-sysroot
 
-if ! command -v aarch64-linux-gnu-g++ >/dev/null || ! command -v qemu-aarch64-static >/dev/null; then
+if ! command -v aarch64-linux-gnu-g++ >/dev/null ||
+  ! command -v qemu-aarch64-static >/dev/null; then
   echo "skipped arm64: needs the packages g++-aarch64-linux-gnu and qemu-user-static"
   exit 0
 fi
