@@ -252,11 +252,12 @@ void Control::hello(std::uint64_t id, Connection& connection, const schema::Hell
   if (pidfd) {
     const auto pid = pid_of_pidfd(pidfd.get());
     if (!pid) return refuse(id, Code::kInvalid, "the descriptor beside Hello is no pidfd");
-    const bool known = *pid > 0 && connection.peer.pid != 0;
-    if (known && *pid != static_cast<std::int64_t>(connection.peer.pid)) {
+    // 0: a caller of a pid namespace that we do not see.
+    const auto caller = connection.peer.pid == 0 ? std::nullopt : shown_pid(connection.peer.pid);
+    if (*pid > 0 && caller && *caller > 0 && *pid != *caller) {
       return refuse(id, Code::kInvalid,
                     "the pidfd beside Hello is of process " + std::to_string(*pid) +
-                        ", the caller is process " + std::to_string(connection.peer.pid));
+                        ", the caller is process " + std::to_string(*caller));
     }
   }
   std::optional<shm::SlotRef> slot = rejoined(hello);
@@ -350,7 +351,9 @@ std::string Control::who_holds_slots() const {
 
 void Control::on_pidfd(std::uint32_t index) {
   const auto found = watched_.find(index);
-  if (found == watched_.end()) return;
+  // The event may be of the pidfd that was here before: the kernel gave it together with those by
+  // which the slot became free and somebody else's. So ask the one that is here now.
+  if (found == watched_.end() || !has_ended(found->second.pidfd.get())) return;
   const shm::SlotRef slot = found->second.slot;
   watched_.erase(found);
   reaper_.proven_dead(slot);
