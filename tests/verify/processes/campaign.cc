@@ -162,17 +162,23 @@ void Campaign::continue_due(std::int64_t now_ns) {
   }
 }
 
-// Touches its memory before the run goes on, is then left at work for a moment, and killed.
-void Campaign::one_heavy_victim() {
+// One at a time; it touches its memory before its first record, and is killed soon after that.
+void Campaign::heavy_victims() {
+  if (heavy_ != 0) {
+    if (!fleet_.says(heavy_, Entry::Kind::kResult)) return;
+    sleep_ns(within_ms(0, 5));
+    kill(heavy_, "heavy");
+    heavy_ = 0;
+  }
+  if (heavy_begun_ >= plan_.heavy) return;
+  if (tally_.total() < plan_.kills * (heavy_begun_ + 1) / (plan_.heavy + 1)) return;
+  ++heavy_begun_;
   if (available_bytes() < plan_.heavy_bytes * 3 / 2) {
     tally_.skipped_heavy = "only " + std::to_string(available_bytes() >> 20) + " MiB of memory";
     return;
   }
-  const std::uint64_t id = fleet_.start(
+  heavy_ = fleet_.start(
       "append", {kPool, "burst=16", "pause=400", "touch=" + std::to_string(plan_.heavy_bytes)});
-  wait_until([&] { return fleet_.says(id, Entry::Kind::kResult); });
-  sleep_ns(within_ms(0, 5));
-  kill(id, "heavy");
 }
 
 // Victims are there to be killed; the others end by themselves, once they are on their way.
@@ -183,6 +189,7 @@ void Campaign::end_of_kills() {
   }
   wait_until([&] { return look_for_daemon(monotonic_ns()), killed_daemon_ == 0; });
   for (const Place& place : places_) kill(place.victim, "appender");
+  if (heavy_ != 0) kill(heavy_, "heavy");
   for (const std::uint64_t id : bystanders_) {
     if (fleet_.at(id).role != "python")
       wait_until([&] { return fleet_.says(id, Entry::Kind::kReady) || fleet_.at(id).ended; });
@@ -203,20 +210,17 @@ Tally Campaign::run() {
   for (Place& place : places_) start_victim(place);
 
   std::int64_t next_say_ns = began_ns + 10 * kNsPerS;
-  std::uint64_t heavy = 0;
   for (;;) {
     const std::int64_t now_ns = monotonic_ns();
     tally_.seconds = static_cast<double>(now_ns - began_ns) / kNsPerS;
-    if (tally_.total() >= plan_.kills || tally_.seconds > plan_.seconds_max) break;
+    const bool enough = tally_.total() >= plan_.kills && heavy_ == 0;
+    if (enough || tally_.seconds > plan_.seconds_max) break;
     kill_due_victims(now_ns);
     stop_somebody(now_ns);
     continue_due(now_ns);
     look_for_daemon(now_ns);
     fleet_.reap();
-    if (heavy < plan_.heavy && tally_.total() >= plan_.kills * (heavy + 1) / (plan_.heavy + 1)) {
-      ++heavy;
-      one_heavy_victim();
-    }
+    heavy_victims();
     if (now_ns >= next_say_ns && plan_.say) {
       next_say_ns = now_ns + 10 * kNsPerS;
       plan_.say(std::to_string(tally_.total()) + " of " + std::to_string(plan_.kills) +

@@ -71,7 +71,7 @@ class Campaign {
   void look_for_daemon(std::int64_t now_ns);
   void stop_somebody(std::int64_t now_ns);
   void continue_due(std::int64_t now_ns);
-  void one_heavy_victim();
+  void heavy_victims();
   void continue_daemon();
   void end_of_kills();
 
@@ -84,6 +84,7 @@ class Campaign {
   std::multimap<std::int64_t, std::uint64_t> continue_at_;  // id of a member; 0: the daemon
   pid_t stopped_daemon_ = 0, killed_daemon_ = 0;
   std::int64_t killed_daemon_ns_ = 0, next_stop_ns_ = 0;
+  std::uint64_t heavy_ = 0, heavy_begun_ = 0;  // the one at work; how many so far
   Tally tally_;
 };
 

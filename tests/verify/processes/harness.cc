@@ -75,12 +75,19 @@ class Scratch {
     if (::mkdtemp(pattern) == nullptr) std::exit(70);
     root_ = pattern;
   }
-  ~Scratch() { std::filesystem::remove_all(root_); }
+  ~Scratch() {
+    if (!kept_) std::filesystem::remove_all(root_);
+  }
+  void keep() {  // as evidence
+    kept_ = true;
+    std::printf("  kept: %s\n", root_.c_str());
+  }
   const std::string& root() const { return root_; }
   std::string journal() const { return root_ + "/journal"; }
 
  private:
   std::string root_;
+  bool kept_ = false;
 };
 
 std::string judge_trials(const Fleet& fleet, const std::string& journal) {
@@ -105,7 +112,7 @@ std::uint64_t killed_inside(const std::map<std::uint64_t, History>& histories) {
 
 // One campaign and its judgement; false: something was found.
 bool round(const Settings& settings, std::uint64_t seed, Sum& sum) {
-  const Scratch scratch;
+  Scratch scratch;
   Fleet fleet(scratch.root(), OJ_WORKER, scratch.journal());
   Plan plan = settings.plan;
   plan.seed = seed;
@@ -135,6 +142,8 @@ bool round(const Settings& settings, std::uint64_t seed, Sum& sum) {
   if (plan.python > 0 && std::system(judge_trials(fleet, scratch.journal()).c_str()) != 0)
     good = false;
   if (settings.plant && good) good = find_planted(histories, scratch.journal(), seed);
+
+  if (!good) scratch.keep();
 
   ++sum.rounds;
   sum.kills += tally.total();

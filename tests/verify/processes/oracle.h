@@ -13,7 +13,8 @@
 //   uninvited     a record without an intent
 //   overtaken     call A returned before call B began, yet B's record comes first
 //   after_end     a session's record after its SessionEnded
-//   false_death   SessionEnded{died} of a process that nobody killed
+//   false_death   SessionEnded{died} of a process that nobody had killed by then
+//   displaced     a process that got another session in the same region
 //   silent_death  a killed process without SessionEnded{died}
 //   errors        calls that failed
 //
@@ -90,9 +91,9 @@ class Oracle {
 
   const std::map<std::uint64_t, History>& histories_;
   std::unordered_map<schema::SessionId, std::uint64_t> worker_of_;
-  std::unordered_map<std::uint64_t, std::uint64_t> last_;       // by worker: its last number
-  std::map<std::uint64_t, std::set<std::uint64_t>> missing_;    // by worker: numbers left out
-  std::unordered_map<schema::SessionId, std::uint64_t> op_no_;  // by session: its last
+  std::unordered_map<std::uint64_t, std::uint64_t> last_;     // by worker: its last number
+  std::map<std::uint64_t, std::set<std::uint64_t>> missing_;  // by worker: numbers left out
+  std::unordered_map<schema::SessionId, std::set<std::uint64_t>> op_nos_;
   std::set<schema::SessionId> ended_, died_;
   std::vector<Placed> order_;
   schema::Decoder decoder_;

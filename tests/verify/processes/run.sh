@@ -24,6 +24,7 @@ seconds_of() {
   esac
 }
 
+mkdir -p build/verify
 cmake --build build/release --target verify_processes >build/verify/processes-build.txt 2>&1 || {
   tail -n 20 build/verify/processes-build.txt
   echo "FAILED build: see build/verify/processes-build.txt"
