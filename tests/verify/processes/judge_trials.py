@@ -10,8 +10,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import optjournal
 from trials import STUDY, judge
+
+import optjournal
 
 
 def main() -> int:

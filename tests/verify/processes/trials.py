@@ -156,9 +156,7 @@ def read_diary(path: Path, worker: int, killed: bool, verdict: Verdict) -> list[
     return operations
 
 
-def judge(
-    storage: BaseStorage, study: int, diaries: dict[int, Path], killed: set[int]
-) -> Verdict:
+def judge(storage: BaseStorage, study: int, diaries: dict[int, Path], killed: set[int]) -> Verdict:
     """`diaries`: by worker. `storage`: opened after all of them had ended."""
     verdict = Verdict()
     operations: list[Operation] = []

@@ -16,9 +16,9 @@ import sys
 from typing import NoReturn
 
 import optuna
-import optjournal
 from trials import STUDY, Diary, Told, work
 
+import optjournal
 
 told = Told()  # a worker's; it may be told between its fork and its first line
 
