@@ -9,7 +9,7 @@ neighbour's: SQLite and optjournal undergo the same.
 Method, for each storage:
 
     kills   four workers (section 4's), forked by this process with Optuna loaded; one after the
-            other is killed, 20 to 80 ms after its predecessor, and replaced
+            other is killed at work, 20 to 80 ms after its predecessor, and replaced
     fork    six children use a storage that was opened before they were forked
     holder  a process is killed while it holds the lock; how long does a bystander wait?
     torn    the last line is half written; what becomes of the next operation?
@@ -42,7 +42,7 @@ from trials import STUDY, Diary, Told, Verdict, judge, work
 
 WORKERS = 4
 CHILDREN = 6
-STUCK_SECONDS = 8.0  # who waits longer when the run has ended is stuck
+STUCK_SECONDS = 6.0  # who waits longer when the run has ended is stuck
 
 
 def fork(body: Callable[[], None]) -> int:
@@ -136,13 +136,15 @@ def run_kills(storage: str, folder: Path, seconds: float, seed: int) -> dict[str
     for _ in range(WORKERS):
         start()
     begin = time.monotonic()
-    time.sleep(0.5)
     while time.monotonic() - begin < seconds:
-        victim = chance.choice(sorted(alive))
+        time.sleep(chance.uniform(0.02, 0.08))
+        begun = [worker for worker in sorted(alive) if diaries[worker].exists()]
+        if not begun:
+            continue  # opening some storages takes longer than that
+        victim = chance.choice(begun)
         kill(alive.pop(victim))
         killed.add(victim)
         start()
-        time.sleep(chance.uniform(0.02, 0.08))
     elapsed = time.monotonic() - begin
     kills = len(killed)
     stuck = end_by_itself(alive)

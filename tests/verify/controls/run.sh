@@ -55,6 +55,7 @@ if "$old/bin/python" -c 'import optuna' 2>/dev/null; then
 else
   echo "skipped optuna 4.0: no environment $old"
 fi
-run "$python" ours optjournal sqlite &
+run "$python" sqlite sqlite &
+run "$python" ours optjournal &
 wait
-cat "$results"/{ours,newest,oldest}.txt 2>/dev/null | "$python" tests/verify/controls/table.py
+cat "$results"/{ours,sqlite,newest,oldest}.txt 2>/dev/null | "$python" tests/verify/controls/table.py

@@ -90,9 +90,9 @@ class Scratch {
   bool kept_ = false;
 };
 
-std::string judge_trials(const Fleet& fleet, const std::string& journal) {
-  std::string command =
-      std::string(std::getenv("OJ_PYTHON")) + " " + OJ_SOURCES + "/judge_trials.py " + journal;
+std::string judge_trials(const Fleet& fleet, const std::string& journal, bool plant) {
+  std::string command = std::string(std::getenv("OJ_PYTHON")) + " " + OJ_SOURCES +
+                        "/judge_trials.py " + (plant ? "--plant " : "") + journal;
   for (const auto& [id, member] : fleet.members()) {
     if (member.role != "python") continue;
     command += " " + fleet.diary_path(id) + "=" + std::to_string(id);
@@ -139,7 +139,8 @@ bool round(const Settings& settings, std::uint64_t seed, Sum& sum) {
   if (!disk.clean()) good = line(false, "disk", seed_text + "from disk alone: " + disk.text());
   if (live.records != disk.records)
     good = line(false, "sources", seed_text + "the two readings differ in length");
-  if (plan.python > 0 && std::system(judge_trials(fleet, scratch.journal()).c_str()) != 0)
+  if (plan.python > 0 &&
+      std::system(judge_trials(fleet, scratch.journal(), settings.plant).c_str()) != 0)
     good = false;
   if (settings.plant && good) good = find_planted(histories, scratch.journal(), seed);
 
