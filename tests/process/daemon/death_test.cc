@@ -147,8 +147,8 @@ TEST(Death, IsNotProvenByAClosedConnection) {
   EXPECT_TRUE(read_all(scratch.folder()).died.empty());
 }
 
-// A client leaves slots that it never took, others get them, and the client ends: the daemon, stopped
-// meanwhile, learns of all that at once.
+// A client leaves slots that it never took, others get them, and the client ends: the daemon,
+// stopped meanwhile, learns of all that at once.
 TEST(Death, IsNotProvenByThePidfdOfWhoHadTheSlotBefore) {
   constexpr std::size_t kSlots = 20;  // the first are free again while the last are given back
   const Scratch scratch;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The harness of section 4 on Optuna's own journal and on SQLite: does it find what is known of them?
+# The harness of section 4 on Optuna's own journal and on SQLite: is what is known of them found?
 # (docs/verification.md, section 8)
 #
 # usage: tests/verify/controls/run.sh [--fast]      $OJ_SEED chooses the seed; it is printed.
@@ -58,4 +58,5 @@ fi
 run "$python" sqlite sqlite &
 run "$python" ours optjournal &
 wait
-cat "$results"/{ours,sqlite,newest,oldest}.txt 2>/dev/null | "$python" tests/verify/controls/table.py
+cat "$results"/{ours,sqlite,newest,oldest}.txt 2>/dev/null |
+  "$python" tests/verify/controls/table.py

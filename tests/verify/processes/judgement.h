@@ -19,8 +19,9 @@ Verdict judge(const std::map<std::uint64_t, History>& histories, const std::stri
               Source source);
 
 // Faults that the oracle must find in a journal that it found clean: a record removed, doubled,
-// exchanged with the worker's next (and so behind what was called after it returned), changed in one
-// bit, written by nobody, and a living session called dead. A line for each; false: one was not found.
+// exchanged with the worker's next (and so behind what was called after it returned), changed in
+// one bit, written by nobody, and a living session called dead. A line for each; false: one was
+// not found.
 bool find_planted(const std::map<std::uint64_t, History>& histories, const std::string& journal,
                   std::uint64_t seed);
 
