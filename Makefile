@@ -2,7 +2,7 @@
 #
 # SPDX-License-Identifier: MIT
 .DEFAULT_GOAL := help
-.PHONY: run test verify build bench lint clean help dependencies
+.PHONY: run test verify soak build bench lint clean help dependencies
 
 run: build  ## tune a real model in 4 processes and watch it survive kill -9
 	@.venv/bin/python examples/tune_digits.py $(ARGS)
@@ -12,6 +12,9 @@ test: dependencies  ## all tests, sanitizers and proofs included; STAGES="cpp py
 
 verify: dependencies  ## the proofs of the shared-memory protocol; docs/verification.md
 	@tools/verify.sh $(ARGS)
+
+soak: build  ## workers and daemons killed at random for as long as told; DURATION=1h
+	@tests/verify/processes/run.sh --soak "$(or $(DURATION),1h)"
 
 build: dependencies  ## build/release/bin/{optjournald,optjournal}, and the Python package in .venv
 	@tools/build.sh

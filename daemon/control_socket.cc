@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/control_socket.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -127,6 +129,11 @@ bool send(int connection, const schema::ControlMessage& message) {
          static_cast<ssize_t>(bytes.size());
 }
 
+bool has_ended(int pidfd) {
+  pollfd polled{pidfd, POLLIN, 0};
+  return poll(&polled, 1, 0) > 0;
+}
+
 std::optional<std::int64_t> pid_of_pidfd(int fd) {
   constexpr std::string_view kPid = "Pid:\t";
   std::ifstream info("/proc/self/fdinfo/" + std::to_string(fd));
@@ -138,6 +145,11 @@ std::optional<std::int64_t> pid_of_pidfd(int fd) {
     if (failed == std::errc()) return pid;
   }
   return std::nullopt;
+}
+
+std::optional<std::int64_t> shown_pid(std::uint32_t pid) {
+  const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0)));
+  return pidfd ? pid_of_pidfd(pidfd.get()) : std::nullopt;
 }
 
 }  // namespace oj::daemon

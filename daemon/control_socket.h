@@ -53,8 +53,15 @@ Packet receive(int connection);
 // False: the peer is gone, or does not take what is sent to it.
 bool send(int connection, const schema::ControlMessage& message);
 
+// Has the process of this pidfd ended?
+bool has_ended(int pidfd);
+
 // Is this a pidfd? The process's number as /proc shows it (-1: it is dead already, 0: of another
-// pid namespace), or none for any other descriptor.
+// pid namespace), or none for any other descriptor. /proc may be that of another pid namespace than
+// ours (unshare --pid --fork leaves it), so compare it with nothing but shown_pid().
 std::optional<std::int64_t> pid_of_pidfd(int fd);
+// Likewise of the process that has this number in our own pid namespace. None: there is none, or no
+// pidfds.
+std::optional<std::int64_t> shown_pid(std::uint32_t pid);
 
 }  // namespace oj::daemon

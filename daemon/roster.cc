@@ -24,10 +24,11 @@ Result<shm::SlotRef> Roster::admit(const schema::Hello& hello, const Peer& peer,
   if (pidfd) {
     const auto pid = pid_of_pidfd(pidfd.get());
     if (!pid) return Error{Code::kInvalid, "the descriptor beside Hello is no pidfd"};
-    const bool known = *pid > 0 && peer.pid != 0;
-    if (known && *pid != static_cast<std::int64_t>(peer.pid)) {
+    // 0: a caller of a pid namespace that we do not see.
+    const auto caller = peer.pid == 0 ? std::nullopt : shown_pid(peer.pid);
+    if (*pid > 0 && caller && *caller > 0 && *pid != *caller) {
       return Error{Code::kInvalid, "the pidfd beside Hello is of process " + std::to_string(*pid) +
-                                       ", the caller is process " + std::to_string(peer.pid)};
+                                       ", the caller is process " + std::to_string(*caller)};
     }
   }
   std::optional<shm::SlotRef> slot = rejoined(hello);
@@ -71,7 +72,9 @@ std::optional<shm::SlotRef> Roster::assigned(const schema::Hello& hello, const P
 
 void Roster::on_pidfd(std::uint32_t slot) {
   const auto found = watched_.find(slot);
-  if (found == watched_.end()) return;
+  // The event may be of the pidfd that was here before: the kernel gave it together with those by
+  // which the slot became free and somebody else's. So ask the one that is here now.
+  if (found == watched_.end() || !has_ended(found->second.pidfd.get())) return;
   const shm::SlotRef dead = found->second.slot;
   watched_.erase(found);
   reaper_.proven_dead(dead);

@@ -13,6 +13,7 @@ namespace oj::client {
 namespace {
 
 constexpr std::int64_t kLookMs = 100;
+constexpr int kReadAttempts = 3;  // of a folder that changes hands
 
 Deadline next_look(Deadline deadline) {
   const Deadline look = Deadline::in_ms(kLookMs);
@@ -141,15 +142,28 @@ Result<bool> ReadOnlySession::wait_published(std::uint64_t seq, Deadline deadlin
 
 Result<Session::ReadResult> ReadOnlySession::read(std::uint64_t from, const Session::Take& take,
                                                   std::uint64_t records_max) {
-  if (auto looked = look(Deadline::in_ms(kLookMs)); !looked) return looked.error();
-  if (auto position = changes_.check_position(from); !position) return position.error();
-  std::uint64_t end = 0;
-  if (current_.number() == 0) {
-    const Result<std::uint64_t> found = disk_end();
-    if (!found) return found.error();
-    end = *found;
+  std::uint64_t next = from;
+  const Session::Take counted = [&](std::uint64_t seq, std::span<const std::byte> record) {
+    next = seq + 1;
+    return take(seq, record);
+  };
+  for (int attempt = 1;; ++attempt) {
+    if (auto looked = look(Deadline::in_ms(kLookMs)); !looked) return looked.error();
+    if (auto position = changes_.check_position(next); !position) return position.error();
+    std::uint64_t end = 0;
+    const bool from_disk = current_.number() == 0;
+    if (from_disk) {
+      const Result<std::uint64_t> found = disk_end();
+      if (!found) return found.error();
+      end = *found;
+      if (next > end) return Session::ReadResult{next, true};
+    }
+    auto read = places_.read(current_, end, next, counted, records_max - (next - from));
+    // While nobody served, a daemon may have come and cut what the former one had written and not
+    // synced, to write it again: what was missing is then above the end, or elsewhere.
+    const bool again = !read && from_disk && read.error().code == Code::kCorrupt;
+    if (!again || attempt == kReadAttempts) return read;
   }
-  return places_.read(current_, end, from, take, records_max);
 }
 
 std::uint64_t ReadOnlySession::generation() {

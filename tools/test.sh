@@ -59,7 +59,7 @@ stage_python() {
   return $status
 }
 # Several times slower; the kills of the release build are the ones that count.
-sanitized() { OJ_WORKER_KILLS=40 OJ_DAEMON_KILLS=8 "$@"; }
+sanitized() { OJ_KILLS=50 "$@"; }
 stage_asan_ubsan() { build_preset asan-ubsan && sanitized run_ctest asan-ubsan; }
 stage_tsan() { probe_tsan && build_preset tsan && sanitized run_ctest tsan; }
 # docs/verification.md

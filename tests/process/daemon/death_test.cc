@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -143,6 +145,53 @@ TEST(Death, IsNotProvenByAClosedConnection) {
   ASSERT_TRUE(eventually([&] { return workers_of(scratch) == 0; })) << daemon.said();
   end(daemon);
   EXPECT_TRUE(read_all(scratch.folder()).died.empty());
+}
+
+// A client leaves slots that it never took, others get them, and the client ends: the daemon,
+// stopped meanwhile, learns of all that at once.
+TEST(Death, IsNotProvenByThePidfdOfWhoHadTheSlotBefore) {
+  constexpr std::size_t kSlots = 20;  // the first are free again while the last are given back
+  const Scratch scratch;
+  Daemon daemon(scratch);
+  ASSERT_TRUE(daemon.serves()) << daemon.said();
+  int order[2], answer[2];
+  ASSERT_TRUE(pipe(order) == 0 && pipe(answer) == 0);
+  char byte = 0;
+  const pid_t former = fork();
+  if (former == 0) {
+    std::vector<ControlClient> clients;
+    for (std::size_t i = 0; i < kSlots; ++i) {
+      clients.emplace_back(scratch.runtime());
+      if (!clients.back().hello()) _exit(1);
+    }
+    if (write(answer[1], "1", 1) != 1 || read(order[0], &byte, 1) != 1) _exit(1);
+    clients.clear();
+    if (write(answer[1], "2", 1) != 1 || read(order[0], &byte, 1) != 1) _exit(1);
+    _exit(0);
+  }
+  ASSERT_EQ(read(answer[0], &byte, 1), 1);
+  std::vector<ControlClient> next;
+  for (std::size_t i = 0; i < kSlots; ++i) {
+    next.emplace_back(scratch.runtime());
+    ASSERT_TRUE(next.back().send(schema::StatusRequest{}) && next.back().receive());
+  }
+
+  daemon.stop();
+  ASSERT_EQ(write(order[1], "1", 1), 1);
+  ASSERT_EQ(read(answer[0], &byte, 1), 1);
+  const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  const int number = pidfd.get();
+  for (ControlClient& client : next) ASSERT_TRUE(client.send(schema::Hello{}, {&number, 1}));
+  ASSERT_EQ(write(order[1], "2", 1), 1);
+  ASSERT_EQ(waitpid(former, nullptr, 0), former);
+  daemon.go_on();
+
+  for (ControlClient& client : next) {
+    const auto welcome = client.receive();
+    ASSERT_TRUE(welcome && std::holds_alternative<schema::Welcome>(*welcome));
+  }
+  EXPECT_EQ(workers_of(scratch), kSlots) << daemon.said();
+  for (const int fd : {order[0], order[1], answer[0], answer[1]}) close(fd);
 }
 
 TEST(Death, IsNotProvenByBeingStopped) {
