@@ -2,18 +2,18 @@
 #
 # SPDX-License-Identifier: MIT
 .DEFAULT_GOAL := help
-.PHONY: run test verify soak build bench lint clean help dependencies
+.PHONY: run test verify soak build bench lint clean help dependencies test-dependencies
 
 run: build  ## tune a real model in 4 processes and watch it survive kill -9
 	@.venv/bin/python examples/tune_digits.py $(ARGS)
 
-test: dependencies  ## all tests, sanitizers and proofs included; STAGES="cpp python" for some
+test: test-dependencies  ## all tests, sanitizers and proofs included; STAGES="cpp python" for some
 	@tools/test.sh $(STAGES)
 
-verify: dependencies  ## the proofs of the shared-memory protocol; docs/verification.md
+verify: test-dependencies  ## the proofs of the shared-memory protocol; docs/verification.md
 	@tools/verify.sh $(ARGS)
 
-soak: build  ## workers and daemons killed at random for as long as told; DURATION=1h
+soak: build test-dependencies  ## workers and daemons killed at random for as long as told; DURATION=1h
 	@tests/verify/processes/run.sh --soak "$(or $(DURATION),1h)"
 
 build: dependencies  ## build/release/bin/{optjournald,optjournal}, and the Python package in .venv
@@ -22,7 +22,7 @@ build: dependencies  ## build/release/bin/{optjournald,optjournal}, and the Pyth
 bench: build  ## measure against Optuna's own storages and bare system calls; prints ratios
 	@tools/bench.sh $(ARGS)
 
-lint: dependencies  ## clang-format, ruff, mypy, shellcheck, clang-tidy; changes nothing
+lint: test-dependencies  ## clang-format, ruff, mypy, shellcheck, clang-tidy; changes nothing
 	@tools/lint.sh
 
 clean:  ## remove what was built (.venv and .venvs, which take longest to make, stay)
@@ -33,3 +33,6 @@ help:  ## this text
 
 dependencies:
 	@tools/install_dependencies.sh
+
+test-dependencies:
+	@tools/install_dependencies.sh --tests

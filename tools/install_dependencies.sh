@@ -1,19 +1,26 @@
 #!/usr/bin/env bash
-# Installs what building and testing need: Debian/Ubuntu packages and .venv. Does only what is
-# missing, asks nothing, and touches neither apt nor pip (nor the network) when nothing is.
+# Installs what building needs, with --tests also what the tests, the proofs and the linters need:
+# Debian/Ubuntu packages and .venv. Does only what is missing, asks nothing, and touches neither apt
+# nor pip (nor the network) when nothing is.
 #
 # SPDX-License-Identifier: MIT
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly packages=(
+packages=(
   make g++ cmake ninja-build ccache pkg-config git
   capnproto libcapnp-dev libboost-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev
-  libxxhash-dev libgtest-dev libbenchmark-dev relacy-dev
-  clang-tidy shellcheck
-  g++-aarch64-linux-gnu qemu-user-static fish zsh
+  libxxhash-dev libgtest-dev libbenchmark-dev
   python3 python3-dev python3-venv
 )
+if [[ ${1:-} == --tests ]]; then
+  packages+=(
+    clang-tidy shellcheck man-db fish zsh
+    spin relacy-dev clang
+    g++-aarch64-linux-gnu qemu-user-static
+  )
+fi
+readonly packages
 readonly cmake_min=3.25
 readonly python_min=3.9
 
