@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 import optjournal
@@ -136,3 +138,29 @@ def test_a_monitor_refuses_to_write(storage: JournalStorage, study_id: int) -> N
         monitor.create_new_trial(study_id)
     assert caught.value.code == "refused"
     assert storage.get_n_trials(study_id) == 0
+
+
+LAYOUT_HASH_OFFSET = 16  # docs/region-format.md
+
+
+def test_a_region_of_another_layout_is_kept_while_workers_use_it(location: Path) -> None:
+    """As after an upgrade: the daemon and the region's layout changed under a living worker."""
+    with JournalStorage(location, idle_exit=0) as worker:
+        study = worker.create_new_study([optuna.study.StudyDirection.MINIMIZE], "study")
+        said = dict(line.split(": ", 1) for line in (location / "LOCK").read_text().splitlines())
+        [region] = Path(said["runtime"]).glob("region-*")
+        with open(region, "r+b") as file:
+            file.seek(LAYOUT_HASH_OFFSET)
+            former = file.read(8)
+            file.seek(LAYOUT_HASH_OFFSET)
+            file.write(bytes(byte ^ 0xFF for byte in former))
+        os.kill(int(said["pid"]), signal.SIGKILL)
+        with pytest.raises(optjournal.IncompatibleError, match="layout.*workers of that version"):
+            JournalStorage(location)
+        # The worker of that version is where it was; a daemon of it finds everything.
+        with open(region, "r+b") as file:
+            file.seek(LAYOUT_HASH_OFFSET)
+            file.write(former)
+        trial = worker.create_new_trial(study)
+        with JournalStorage(location) as other:
+            assert other.get_trial(trial).number == 0
