@@ -100,9 +100,9 @@ Result<void> Control::open(int flusher_event) {
   epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return io_error("cannot make an epoll set", errno);
   folder_watch_ = Fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (!folder_watch_ ||
-      inotify_add_watch(folder_watch_.get(), settings_.runtime_folder.c_str(),
-                        IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF) < 0) {
+  if (!folder_watch_ || inotify_add_watch(folder_watch_.get(), settings_.runtime_folder.c_str(),
+                                          IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF |
+                                              IN_MOVE_SELF | IN_MODIFY) < 0) {
     spdlog::warn("cannot watch {}: a removal of the region will be noticed late (errno {})",
                  settings_.runtime_folder, errno);
   }
@@ -246,6 +246,8 @@ void Control::hello(std::uint64_t id, Connection& connection, const schema::Hell
                       " of the control protocol, this daemon version " +
                       std::to_string(schema::kControlVersion));
   }
+  if (!file_is_sound())
+    return refuse(id, Code::kGone, "the region is damaged and is being replaced: ask again");
   if (hello.monitor) return welcome(id, nullptr);
   if (connection.slot)
     return refuse(id, Code::kInvalid, "this connection has a worker slot already");
@@ -283,7 +285,17 @@ void Control::stop_asked(std::uint64_t id) {
   end_ = End::kStop;
 }
 
-// Something in the runtime folder was removed: what we need, or something else?
+// Nobody can attach to a region whose file does not pass the checks of attaching. Stores through a
+// mapping tell nobody, so it is looked at when somebody comes: a worker that saw them comes, too.
+bool Control::file_is_sound() {
+  const Result<void> sound = region_->check_file();
+  if (sound) return true;
+  spdlog::error("the region is damaged: {}", sound.error().message);
+  end_ = End::kRegionDamaged;
+  return false;
+}
+
+// Something in the runtime folder was removed or written: what we need, or something else?
 void Control::on_folder() {
   alignas(inotify_event) std::array<char, 4096> events;
   while (read(folder_watch_.get(), events.data(), events.size()) > 0) {}
@@ -299,6 +311,7 @@ void Control::on_folder() {
     end_ = End::kRegionGone;
     return;
   }
+  if (!file_is_sound()) return;
   const std::string socket_path = settings_.runtime_folder + "/" + kControlSocketName;
   if (access(socket_path.c_str(), F_OK) == 0) return;
   auto listener = listen_in(settings_.runtime_folder, settings_.rights);

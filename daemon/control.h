@@ -39,9 +39,9 @@ struct ControlSettings {
 class Control {
  public:
   enum class End : std::uint8_t {
-    kStop,        // a signal, a StopRequest, or idle long enough
-    kRegionGone,  // somebody removed the region file or its folder: make another one
-    kRegionDamaged,
+    kStop,           // a signal, a StopRequest, or idle long enough
+    kRegionGone,     // somebody removed the region file or its folder: make another one
+    kRegionDamaged,  // somebody wrote or cut what is not his: likewise
   };
 
   // `signals`: a signalfd of SIGTERM, SIGINT, SIGHUP; `flusher_event`: the eventfd that the flusher
@@ -75,6 +75,7 @@ class Control {
   void on_listener();
   void on_connection(std::uint64_t id);
   void on_folder();
+  bool file_is_sound();
   void on_time();
 
   void answer(std::uint64_t id, Connection& connection, Packet& packet);

@@ -42,6 +42,7 @@ Flusher::Flusher(std::shared_ptr<shm::Region> region, journal::Writer writer,
       source_(region_),
       keeper_(region_, source_),
       slots_(region_),
+      told_synced_(shm::synced(*region_)),
       bad_record_limit_(kBadRecordSayNs) {
   statistics_.segments.store(writer_.segment_count(), std::memory_order_relaxed);  // stat
   statistics_.disk_bytes.store(writer_.disk_bytes(), std::memory_order_relaxed);   // stat
@@ -67,8 +68,17 @@ void Flusher::join() {
 void Flusher::run() {
   while (end() == End::kRunning) {
     obey();
+    if (Result<void> sound = check_region(); !sound) {
+      on_failure(sound.error());
+      break;
+    }
     const bool work = shm::published_end(*region_) > writer_.synced_through();
     if (!work && (failures_ == 0)) {
+      // A next word that cannot be: nobody can publish, and nothing would ever be published.
+      if (const auto next = source_.gather(writer_.next_seq(), 1, 1); !next) {
+        on_failure(next.error());
+        break;
+      }
       if (orders_.drain()) {
         set_end(End::kDrained);
         break;
@@ -90,6 +100,36 @@ void Flusher::run() {
     }
   }
   say_to_control();
+}
+
+// `synced` and `retained` are ours alone: another value was written by somebody who must not.
+Result<void> Flusher::check_region() const {
+  const std::uint64_t synced = shm::synced(*region_), retained = shm::retained(*region_);
+  const auto damaged = [this](const std::string& what) {
+    return Error{Code::kCorrupt, "the region " + region_->path() + " " + what};
+  };
+  if (region_->lost()) return damaged("was cut while it was in use");
+  if (const auto chunk = keeper_.damaged_chunk())
+    return damaged("has an owner word that cannot be, of chunk " + std::to_string(*chunk));
+  if (synced != told_synced_) {
+    return damaged("has the watermark synced at " + std::to_string(synced) + ", expected " +
+                   std::to_string(told_synced_));
+  }
+  if (retained > synced) {
+    return damaged("has the watermark retained at " + std::to_string(retained) +
+                   ", above synced at " + std::to_string(synced));
+  }
+  return {};
+}
+
+// What a damaged region still gives, whatever its watermarks say: the ring tells what is published.
+void Flusher::salvage() {
+  if (writer_broken_ || region_->lost()) return;
+  const Result<void> written = write_published(std::numeric_limits<std::uint64_t>::max());
+  if (Result<void> synced = sync_now(); !synced)
+    spdlog::error("nor can it be synced: {}", synced.error().message);
+  if (!written)
+    spdlog::error("what is behind record {}: {}", writer_.next_seq(), written.error().message);
 }
 
 bool Flusher::drain_reached() const {
@@ -174,6 +214,12 @@ Result<void> Flusher::write_published(std::uint64_t goal) {
   while (writer_.next_seq() < goal) {
     auto gathered = source_.gather(writer_.next_seq(), kBatchRecordsMax, kBatchBytesMax);
     if (!gathered) return gathered.error();
+    // Before a tombstone is made of what are only missing pages: those who have read the record
+    // that was there learn of its loss by the region's end.
+    if (region_->lost()) {
+      return Error{Code::kCorrupt,
+                   "the region " + region_->path() + " was cut while it was in use"};
+    }
     if (gathered->empty()) break;
     batch.clear();
     tombstones_.clear();
@@ -215,7 +261,8 @@ Result<void> Flusher::sync_now() {
   statistics_.segments.store(writer_.segment_count(), std::memory_order_relaxed);  // stat
   statistics_.disk_bytes.store(writer_.disk_bytes(), std::memory_order_relaxed);   // stat
   // Last: whoever is woken by it and asks for the status finds this sync counted.
-  shm::set_synced(*region_, writer_.synced_through());
+  told_synced_ = writer_.synced_through();
+  shm::set_synced(*region_, told_synced_);
   spdlog::debug("synced {} records, {} .. {}, in {} us", writer_.synced_through() - before, before,
                 writer_.synced_through(), took_ns / 1000);
   return {};
@@ -231,6 +278,7 @@ Result<void> Flusher::restart_writer() {
 void Flusher::on_failure(const Error& error) {
   if (error.code == Code::kCorrupt) {
     spdlog::error("the region is damaged: {}", error.message);
+    salvage();
     set_end(End::kDamaged);
     return;
   }

@@ -52,7 +52,8 @@ class Flusher {
     kRunning,
     kDrained,   // as ordered
     kUnsynced,  // ordered, but the disk would not: the records are still in the region
-    kDamaged,   // the ring holds words that cannot be: this region cannot be gone on with
+    kDamaged,   // ring or watermarks hold what cannot be, or the file was cut: this region cannot
+                // be gone on with
   };
 
   // `event_fd`: an eventfd that is written when slots became free and at the end. Not owned.
@@ -82,6 +83,8 @@ class Flusher {
   Result<void> restart_writer();
   void on_success();
   bool drain_reached() const;
+  Result<void> check_region() const;
+  void salvage();
   void set_end(End end);
   void look_again();
   void make_room();
@@ -98,6 +101,7 @@ class Flusher {
   schema::Encoder encoder_;
   std::vector<std::vector<std::byte>> tombstones_;  // of the batch in hand
   std::uint64_t flushed_bytes_ = 0;                 // since the last reclaim
+  std::uint64_t told_synced_ = 0;                   // the region's `synced`, which is ours to move
   bool marker_due_ = false;  // frames were written since the last idle marker
   bool writer_broken_ = false;
   std::uint32_t failures_ = 0;  // in a row

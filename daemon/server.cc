@@ -166,9 +166,12 @@ Result<bool> Server::serve_one_region() {
     return false;
   }
   const std::uint64_t published = shm::published_end(*region), synced = shm::synced(*region);
-  if (published > synced)
+  if (region->lost()) {
+    spdlog::error("what was published, but not yet synced, is lost; how much cannot be told");
+  } else if (published > synced) {
     spdlog::error("{} records that were published, but not yet synced, are lost",
                   published - synced);
+  }
   return true;
 }
 

@@ -63,6 +63,8 @@ Result<void> Keeper::start(Deadline deadline) {
   // The host program's signals are not for this thread.
   sigset_t all, before;
   sigfillset(&all);
+  for (const int of_the_instruction : {SIGBUS, SIGSEGV, SIGFPE, SIGILL})
+    sigdelset(&all, of_the_instruction);  // blocked they end the process; shm/lost_pages.h
   pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
     thread_ = std::thread([this] { run(); });

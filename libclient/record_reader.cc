@@ -68,6 +68,16 @@ Result<Session::ReadResult> RecordReader::read(const std::shared_ptr<Attachment>
                                                const Session::Take& take,
                                                std::uint64_t records_max) {
   use(attachment);
+  auto result = read_through(disk_end, from, take, records_max);
+  if (!attachment_ || !attachment_->region->lost()) return result;
+  return Error{Code::kGone, "the journal's shared memory " + attachment_->region->path() +
+                                " was cut while it was being read, and what was handed out may be "
+                                "of no record: begin again at 0"};
+}
+
+Result<Session::ReadResult> RecordReader::read_through(std::uint64_t disk_end, std::uint64_t from,
+                                                       const Session::Take& take,
+                                                       std::uint64_t records_max) {
   Progress progress{from, records_max};
   if (records_max == 0) return Session::ReadResult{from, false};
   if (!attachment_) {

@@ -42,6 +42,8 @@ class RecordReader {
   void use(const std::shared_ptr<Attachment>& attachment);
   // Both hand out records until there are no more at this place; the ring's answer is what it said
   // last.
+  Result<Session::ReadResult> read_through(std::uint64_t disk_end, std::uint64_t from,
+                                           const Session::Take& take, std::uint64_t records_max);
   shm::Reader::Found read_ring(Progress& progress, const Session::Take& take);
   Result<void> read_disk(Progress& progress, std::uint64_t end, const Session::Take& take);
 

@@ -27,6 +27,7 @@ struct RegionChange {
   schema::SessionId old_session = 0;  // ours, in the region that is no more
   std::uint64_t shared_end = 0;       // records below are the same in both
   std::uint64_t lost = 0;  // records from shared_end on that were published in the old region only
+  bool was_cut = false;    // the old region: how many were lost cannot be told, `lost` is 1
 };
 
 // Compares from the old region's `synced` on. Uses hazard word kComparingHazard of both slots.
@@ -52,6 +53,7 @@ class RegionChanges {
   std::atomic<bool> must_rewind_{false};
   std::uint64_t rewind_to_ = 0;  // valid while must_rewind_
   std::uint64_t lost_ = 0;       // since the reader last rewound
+  bool was_cut_ = false;         // likewise
 };
 
 }  // namespace oj::client

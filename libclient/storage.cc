@@ -137,14 +137,14 @@ Result<void> Storage::Impl::catch_up(Core& now, Own* own) {
     return true;
   };
   Result<Session::ReadResult> read = session->read(now.state.next_seq(), take);
-  if (stopped) return *stopped;
-  if (read) return {};
-  Error error = read.error();
-  if (error.code == Code::kGone) {
+  if (!read && read.error().code == Code::kGone) {
     now.state = replay::State();  // of a history that is no more; the next call reads anew
     now.begun = false;
+    return read.error();
   }
-  return error;
+  if (stopped) return *stopped;
+  if (read) return {};
+  return read.error();
 }
 
 Result<Storage::Impl::Own> Storage::Impl::publish(Core& now, const schema::Operation& operation) {

@@ -28,6 +28,24 @@ void ChunkKeeper::seal_chunks_of(SlotRef slot) noexcept {
   }
 }
 
+namespace {
+
+// F4. REQUIRES: `word` was loaded with acquire, so that the life that claimed with it is seen.
+bool owner_can_be(const RegionView& view, std::uint32_t slots, std::uint64_t word) noexcept {
+  const ChunkState state = chunk_state(word);
+  if (word == 0) return true;
+  if ((state != ChunkState::kOwned && state != ChunkState::kSealed) || owner_slot(word) >= slots)
+    return false;
+  const std::uint64_t life =
+      view.slot(owner_slot(word)).state.load(std::memory_order_acquire) >>  // pair: life
+      kSlotIncarnationShift;
+  const std::uint64_t named = word & kOwnerIncarnationMask;
+  return state == ChunkState::kOwned ? named == (life & kOwnerIncarnationMask)
+                                     : named >= 1 && named <= life;
+}
+
+}  // namespace
+
 // F3: what the end of each sealed chunk is, and whether all of it is synced.
 ChunkKeeper::Sweep ChunkKeeper::sweep() noexcept {
   const RegionView view(*region_);
@@ -38,6 +56,7 @@ ChunkKeeper::Sweep ChunkKeeper::sweep() noexcept {
   candidates_.clear();
   for (std::uint64_t chunk = 0; chunk < pool.count(); ++chunk) {
     const std::uint64_t word = pool.owner(chunk);
+    if (!owner_can_be(view, region_->sizes().worker_slots, word)) damaged_chunk_ = chunk;
     if (chunk_state(word) != ChunkState::kSealed) {
       sealed_end_[chunk] = 0;
       if (word == 0) ++(chunk < pool.low_zone() ? result.free_low : result.free_high);

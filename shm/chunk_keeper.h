@@ -7,6 +7,8 @@
 // Invariants
 //   F2  A chunk is freed only if it is sealed, everything published before it was seen sealed is
 //       synced, `retained` was raised past its last record, and no hazard seen after that names it.
+//   F4  An owner word names a life of a slot that there was, and if OWNED the present one: a slot
+//       gets its next life only after its chunks were sealed, by the same thread.
 //   F3  A chunk's last record is what the flusher saw in it; the words of producers are not needed.
 //       Records synced before this daemon began lie below `synced` as it was then.
 //
@@ -28,6 +30,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "shm/flush_source.h"
@@ -50,6 +53,8 @@ class ChunkKeeper {
   std::uint64_t reclaim(std::uint64_t free_target) noexcept;
   std::uint64_t chunks_in_use() const noexcept;
   std::uint64_t chunks_held_by(std::uint32_t slot_index) const noexcept;
+  // A chunk whose owner word cannot be, as the last reclaim() found; none: all are legal.
+  std::optional<std::uint64_t> damaged_chunk() const { return damaged_chunk_; }
   // Did a worker ask for room since the last call?
   bool room_wanted() noexcept;
 
@@ -71,6 +76,7 @@ class ChunkKeeper {
   std::shared_ptr<Region> region_;
   FlushSource& source_;
   std::uint64_t synced_at_start_ = 0;
+  std::optional<std::uint64_t> damaged_chunk_;
   // By chunk: the published end when it was first seen sealed, plus one; 0: not yet.
   std::vector<std::uint64_t> sealed_end_;
   std::vector<Candidate> candidates_;  // oldest first

@@ -59,7 +59,8 @@ constexpr unsigned kSlotIncarnationShift = 8;
 // length.
 constexpr std::uint64_t kEntryHeaderBytes = 8;
 
-enum class RegionState : std::uint32_t { kRunning = 1, kRetired = 2 };
+// kLost: retired, and part of it is gone: nothing in it is to be believed.
+enum class RegionState : std::uint32_t { kRunning = 1, kRetired = 2, kLost = 3 };
 
 // Written once, before the file has its name. Read with pread, checked, and never read again.
 struct HeaderFields {

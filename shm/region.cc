@@ -19,7 +19,9 @@
 #include <boost/interprocess/mapped_region.hpp>
 
 #include "base/fd.h"
+#include "shm/lost_pages.h"
 #include "shm/views.h"
+#include "shm/wake.h"
 #include "shm/watermarks.h"
 
 namespace oj::shm {
@@ -147,6 +149,33 @@ Result<void> check_header(const std::string& path, const HeaderFields& h, std::u
   return {};
 }
 
+// Read, not mapped: what is checked is what is used, and a file that shrinks meanwhile is an error,
+// not a signal.
+struct ReadHeader {
+  HeaderFields fields{};
+  std::uint32_t state = 0;
+  std::uint64_t file_bytes = 0;
+};
+Result<ReadHeader> read_header(int fd, const std::string& path) {
+  struct stat file {};
+  if (fstat(fd, &file) != 0) return io_error("cannot stat the region " + path, errno);
+  if (!S_ISREG(file.st_mode))
+    return Error{Code::kIncompatible, "the region " + path + " is not a regular file"};
+  ReadHeader header;
+  header.file_bytes = static_cast<std::uint64_t>(file.st_size);
+  if (header.file_bytes < kSlotsOffset) {
+    return differs(Code::kIncompatible, path, "bytes", std::to_string(header.file_bytes),
+                   "at least " + std::to_string(kSlotsOffset));
+  }
+  if (pread(fd, &header.fields, sizeof header.fields, 0) !=
+          static_cast<ssize_t>(sizeof header.fields) ||
+      pread(fd, &header.state, sizeof header.state, offsetof(ProductionHeader, state)) !=
+          static_cast<ssize_t>(sizeof header.state)) {
+    return io_error("cannot read the header of the region " + path, errno);
+  }
+  return header;
+}
+
 // Everything that is not zero in a new region. Nobody else has the file yet, so all of it is
 // relaxed: init.
 void fill(const Region& region, const HeaderFields& fields) {
@@ -201,6 +230,7 @@ struct Region::Mapping {
 Region::Region() = default;
 
 Region::~Region() {
+  if (base_ != nullptr) forget_pages(base_);
   mapping_.reset();
   if (fd_ >= 0) ::close(fd_);
 }
@@ -223,6 +253,7 @@ Result<void> Region::map(Access access) {
   if (madvise(base_, sizes_.region_bytes(), MADV_DONTFORK) != 0) {
     return io_error("cannot keep the region " + path_ + " from being inherited", errno);
   }
+  watch_pages(base_, sizes_.region_bytes(), &lost_);
   return {};
 }
 
@@ -280,25 +311,11 @@ Result<std::shared_ptr<Region>> Region::attach(const std::string& path, Access a
     if (error.os_error == ENOENT) error.code = Code::kGone;
     return error;
   }
-  struct stat file {};
-  if (fstat(fd.get(), &file) != 0) return io_error("cannot stat the region " + path, errno);
-  if (!S_ISREG(file.st_mode))
-    return Error{Code::kIncompatible, "the region " + path + " is not a regular file"};
-  const auto file_bytes = static_cast<std::uint64_t>(file.st_size);
-  if (file_bytes < kSlotsOffset) {
-    return differs(Code::kIncompatible, path, "bytes", std::to_string(file_bytes),
-                   "at least " + std::to_string(kSlotsOffset));
-  }
-  // Read, not mapped: what is checked is what is used, and a file that shrinks meanwhile is an
-  // error, not a signal.
-  HeaderFields fields{};
-  std::uint32_t state = 0;
-  if (pread(fd.get(), &fields, sizeof fields, 0) != static_cast<ssize_t>(sizeof fields) ||
-      pread(fd.get(), &state, sizeof state, offsetof(ProductionHeader, state)) !=
-          static_cast<ssize_t>(sizeof state)) {
-    return io_error("cannot read the header of the region " + path, errno);
-  }
-  if (auto ok = check_header(path, fields, state, file_bytes, expected); !ok) return ok.error();
+  const Result<ReadHeader> header = read_header(fd.get(), path);
+  if (!header) return header.error();
+  const HeaderFields& fields = header->fields;
+  if (auto ok = check_header(path, fields, header->state, header->file_bytes, expected); !ok)
+    return ok.error();
 
   std::shared_ptr<Region> region(new Region);
   region->path_ = path;
@@ -310,18 +327,66 @@ Result<std::shared_ptr<Region>> Region::attach(const std::string& path, Access a
   return region;
 }
 
+Result<void> Region::check_file() const {
+  const Result<ReadHeader> header = read_header(fd_, path_);
+  if (!header) return header.error();
+  auto ok = check_header(path_, header->fields, header->state, header->file_bytes, &identity_);
+  if (!ok) return ok;
+  const HeaderFields& fields = header->fields;
+  if (fields.first_seq != first_seq_) {
+    return differs(Code::kCorrupt, path_, "first_seq", std::to_string(fields.first_seq),
+                   std::to_string(first_seq_));
+  }
+  return {};
+}
+
 bool Region::retired() const noexcept {
   return RegionView(*this).header().state.load(std::memory_order_acquire) !=  // pair: retired
-         static_cast<std::uint32_t>(RegionState::kRunning);
+             static_cast<std::uint32_t>(RegionState::kRunning) ||
+         lost();
+}
+
+bool Region::lost() const noexcept {
+  return RegionView(*this).header().state.load(std::memory_order_acquire) ==  // pair: retired
+             static_cast<std::uint32_t>(RegionState::kLost) ||
+         lost_.load(std::memory_order_seq_cst);  // pair: lost
+}
+
+bool Region::is_cut() const noexcept {
+  struct stat file {};
+  return fstat(fd_, &file) == 0 && static_cast<std::uint64_t>(file.st_size) < sizes_.region_bytes();
+}
+
+// Who sleeps on a page that was cut off can be woken only at the same place of the same file: it is
+// made as long again as it was, and mapped anew, since our own mapping may have a page of zeros
+// there by now. Whoever comes to the missing pages from here on sees zeros, and LOST.
+void Region::lose() noexcept {
+  lost_.store(true, std::memory_order_seq_cst);  // pair: lost
+  if (ftruncate(fd_, static_cast<off_t>(sizes_.region_bytes())) != 0) return;
+  void* const again = mmap(nullptr, kSlotsOffset, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
+  if (again == MAP_FAILED) return;
+  auto* const bytes = static_cast<std::byte*>(again);
+  reinterpret_cast<ProductionHeader*>(bytes + kHeaderOffset)
+      ->state.store(static_cast<std::uint32_t>(RegionState::kLost),
+                    std::memory_order_seq_cst);  // pair: retired, sleep
+  auto& marks = *reinterpret_cast<ProductionWatermarks*>(bytes + kWatermarksOffset);
+  for (auto* word :
+       {&marks.published_wake, &marks.daemon_wake, &marks.progress_wake, &marks.asked_wake}) {
+    word->fetch_add(kWakeStep, std::memory_order_seq_cst);  // pair: sleep
+    Production::futex_wake_all(*word);
+  }
+  munmap(again, kSlotsOffset);
 }
 
 void Region::retire() noexcept {
+  if (lost() || is_cut()) return lose();
   RegionView(*this).header().state.store(static_cast<std::uint32_t>(RegionState::kRetired),
                                          std::memory_order_seq_cst);  // pair: retired, sleep
   wake_everybody(*this);
 }
 
 void Region::abandon_after_fork() noexcept {
+  if (base_ != nullptr) forget_pages(base_);
   if (mapping_) mapping_->forgotten = true;
   base_ = nullptr;
   if (fd_ >= 0) ::close(fd_);

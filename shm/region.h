@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -101,9 +102,15 @@ class Region {
   bool writable() const { return writable_; }
   std::byte* base() const { return base_; }  // of the mapping, for the roles in shm/ only
 
-  // RETIRED: no further appends here; clients attach anew. Only the daemon sets it.
+  // RETIRED, or lost: no further appends here; clients attach anew. Only the daemon retires.
   bool retired() const noexcept;
   void retire() noexcept;
+  // This process met a page that the file no longer has (lost_pages.h), or the daemon says that
+  // there was one: what was loaded may be zeros that nobody wrote. Looked at after what it is about.
+  bool lost() const noexcept;
+  // Checks the file again as attach() did: its size, and every field of the header. kCorrupt,
+  // kIncompatible or kGone: somebody wrote or cut it; nobody can attach any more.
+  Result<void> check_file() const;
 
   // For a fork child, in which the mapping does not exist: forgets it without unmapping, and closes
   // the descriptor, so that the parent's lock bytes end with the parent. base() is null from then
@@ -115,6 +122,8 @@ class Region {
   struct Mapping;
   Region();
   Result<void> map(Access access);
+  bool is_cut() const noexcept;
+  void lose() noexcept;
 
   std::string path_;
   int fd_ = -1;
@@ -124,6 +133,7 @@ class Region {
   Identity identity_;
   std::uint64_t first_seq_ = 0;
   bool writable_ = false;
+  std::atomic<bool> lost_{false};
 };
 
 }  // namespace oj::shm

@@ -192,7 +192,7 @@ Waited daemon_wait_published(const std::shared_ptr<Region>& region, std::uint64_
   std::uint64_t asks = answered;
   const auto done = [&] {
     asks = marks.daemon_asks.load(std::memory_order_seq_cst);  // pair: sleep
-    return asks != answered || is_published(ring, marks, seq);
+    return asks != answered || is_published(ring, marks, seq) || region->lost();
   };
   const Waited waited =
       sleep_slice(marks.daemon_wake, done, Deadline::in_ns(timeout_ns), timeout_ns);
@@ -213,7 +213,7 @@ Waited daemon_wait_asked(const std::shared_ptr<Region>& region, std::int64_t tim
   const auto done = [&] {                                        // M3
     asks = marks.daemon_asks.load(std::memory_order_seq_cst);    // pair: sleep
     wanted = marks.sync_wanted.load(std::memory_order_seq_cst);  // pair: sleep
-    if (asks != answered) return true;
+    if (asks != answered || region->lost()) return true;
     return wanted > now && (moved || wanted > wanted_before) && ring.published_end() > now;
   };
   const Waited waited =
