@@ -14,6 +14,7 @@
 
 #include <capnp/any.h>
 #include <capnp/message.h>
+#include <kj/array.h>
 #include <kj/exception.h>
 
 #include "schema/codec.h"
@@ -301,7 +302,7 @@ void read_record(std::span<const capnp::word> words, Arena& arena, std::vector<O
 struct Decoder::Impl {
   Arena arena;
   std::vector<Operation> operations;
-  std::vector<capnp::word> aligned;  // a copy of a record that is not 8-aligned
+  kj::Array<capnp::word> aligned;  // a copy of a record that is not 8-aligned
 };
 
 Decoder::Decoder() : impl_(std::make_unique<Impl>()) {}
@@ -315,9 +316,10 @@ Result<DecodedRecord> Decoder::decode(std::span<const std::byte> record) {
   }
   const std::byte* bytes = record.data();
   if (reinterpret_cast<std::uintptr_t>(bytes) % alignof(capnp::word) != 0) {
-    impl_->aligned.resize(record.size() / sizeof(capnp::word));
-    std::memcpy(static_cast<void*>(impl_->aligned.data()), bytes, record.size());
-    bytes = reinterpret_cast<const std::byte*>(impl_->aligned.data());
+    const std::size_t words = record.size() / sizeof(capnp::word);
+    if (impl_->aligned.size() < words) impl_->aligned = kj::heapArray<capnp::word>(words);
+    std::memcpy(static_cast<void*>(impl_->aligned.begin()), bytes, record.size());
+    bytes = reinterpret_cast<const std::byte*>(impl_->aligned.begin());
   }
   DecodedRecord decoded;
   std::memcpy(&decoded.header, bytes, kRecordHeaderBytes);
