@@ -103,7 +103,8 @@ class SlotTable {
   std::uint32_t size() const;
   Snapshot snapshot(std::uint32_t index) const;
 
-  // None: all taken. A slot whose lock byte somebody else holds is not free, whatever its word says.
+  // None: all taken. A slot whose lock byte somebody else holds is not free, whatever its word
+  // says.
   std::optional<SlotRef> assign(const SlotIdentity& identity);
   // Is the worker's lock byte free, that is, has nobody the slot LIVE? Meaningless for ASSIGNED
   // slots.

@@ -6,13 +6,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly packages=(
+packages=(
   make g++ cmake ninja-build ccache pkg-config git
   capnproto libcapnp-dev libboost-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev
   libxxhash-dev libgtest-dev libbenchmark-dev
   clang-tidy shellcheck
   python3 python3-dev python3-venv
 )
+# For the fuzzers of tests/verify/hostile, which are skipped where there is no libFuzzer.
+if grep -qs bookworm /etc/os-release; then packages+=(clang-14 libclang-rt-14-dev); fi
+readonly packages
 readonly cmake_min=3.25
 readonly python_min=3.9
 
