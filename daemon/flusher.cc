@@ -110,7 +110,8 @@ Result<void> Flusher::check_region() const {
   };
   if (region_->lost()) return damaged("was cut while it was in use");
   if (const auto chunk = keeper_.damaged_chunk())
-    return damaged("has an owner word that cannot be, of chunk " + std::to_string(*chunk));
+    return damaged("has an owner word or a hazard that cannot be, of chunk " +
+                   std::to_string(*chunk));
   if (synced != told_synced_) {
     return damaged("has the watermark synced at " + std::to_string(synced) + ", expected " +
                    std::to_string(told_synced_));
@@ -125,7 +126,7 @@ Result<void> Flusher::check_region() const {
 // What a damaged region still gives, whatever its watermarks say: the ring tells what is published.
 void Flusher::salvage() {
   if (writer_broken_ || region_->lost()) return;
-  const Result<void> written = write_published(std::numeric_limits<std::uint64_t>::max());
+  const Result<void> written = write_published(kNever);
   if (Result<void> synced = sync_now(); !synced)
     spdlog::error("nor can it be synced: {}", synced.error().message);
   if (!written)
@@ -220,7 +221,12 @@ Result<void> Flusher::write_published(std::uint64_t goal) {
       return Error{Code::kCorrupt,
                    "the region " + region_->path() + " was cut while it was in use"};
     }
-    if (gathered->empty()) break;
+    if (gathered->empty() && goal == kNever) break;
+    if (gathered->empty()) {
+      return Error{Code::kCorrupt, "the order ring of " + region_->path() + " has no record " +
+                                       std::to_string(writer_.next_seq()) + ", below record " +
+                                       std::to_string(goal - 1) + " that is published"};
+    }
     batch.clear();
     tombstones_.clear();
     for (const shm::Gathered& item : *gathered) {

@@ -90,9 +90,13 @@ std::uint64_t ChunkKeeper::free_below(std::uint64_t seq) noexcept {
   if (hazards.retained() < seq) hazards.raise_retained(seq);
   std::fill(pinned_.begin(), pinned_.end(), std::uint8_t{0});
   hazards.each([&](std::uint64_t first, std::uint64_t count) {
-    if (first >= pool.count()) return;
-    const std::uint64_t end = std::min(pool.count(), first + count);
-    for (std::uint64_t chunk = first; chunk < end; ++chunk) pinned_[chunk] = 1;
+    const std::uint64_t longest =
+        chunks_for(region_->sizes().record_bytes_max(), pool.chunk_bytes());
+    if (first >= pool.count() || count > longest || first + count > pool.count()) {
+      damaged_chunk_ = first;  // no reader pins that
+      return;
+    }
+    for (std::uint64_t chunk = first; chunk < first + count; ++chunk) pinned_[chunk] = 1;
   });
   std::uint64_t freed = 0;
   for (const Candidate& candidate : candidates_) {

@@ -53,7 +53,7 @@ class ChunkKeeper {
   std::uint64_t reclaim(std::uint64_t free_target) noexcept;
   std::uint64_t chunks_in_use() const noexcept;
   std::uint64_t chunks_held_by(std::uint32_t slot_index) const noexcept;
-  // A chunk whose owner word cannot be, as the last reclaim() found; none: all are legal.
+  // A chunk whose owner word, or a hazard on it, cannot be, as reclaim() found; none: all can.
   std::optional<std::uint64_t> damaged_chunk() const { return damaged_chunk_; }
   // Did a worker ask for room since the last call?
   bool room_wanted() noexcept;

@@ -53,12 +53,12 @@ void on_bus_error(int number, siginfo_t* info, void* context) {
   auto* const address = static_cast<std::byte*>(info->si_addr);
   Watched* const watched = info->si_code > 0 ? watched_at(address) : nullptr;
   if (watched == nullptr) return pass_on(number, info, context);
+  std::atomic<bool>* const lost = watched->lost.load(std::memory_order_acquire);  // pair: watch
+  lost->store(true, std::memory_order_seq_cst);  // pair: lost. L1: before there are zeros to see
   std::byte* const page = address - reinterpret_cast<std::uintptr_t>(address) % kPageBytes;
   if (mmap(page, kPageBytes, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1,
            0) == MAP_FAILED)
     return pass_on(number, info, context);
-  std::atomic<bool>* const lost = watched->lost.load(std::memory_order_acquire);  // pair: watch
-  lost->store(true, std::memory_order_seq_cst);                                   // pair: lost
   errno = saved;
 }
 

@@ -13,13 +13,11 @@
 //
 // Invariants
 //   L1  Who loads Region::lost() after the last load of what it is going to use, and sees false,
-//       has used no page of zeros.
+//       has used no page of zeros: the mark is set before the page is there.
 //
 // Pairs
-//   watch   base  release  ->  the handler's look  acquire   the rest of the place is written before
-//   lost    the handler  seq_cst  ->  Region::lost()  seq_cst   in the same thread the handler comes
-//           between; other threads see it before they can see a zero that it put there, or fault
-//           themselves
+//   watch   base  release  ->  the handler's look  acquire   the rest is written before
+//   lost    the handler  seq_cst, then mmap  ->  Region::lost()  seq_cst
 //
 // Progress   wait-free; a fault costs one mmap.
 // Crash      nothing is shared with other processes.

@@ -106,7 +106,8 @@ class Region {
   bool retired() const noexcept;
   void retire() noexcept;
   // This process met a page that the file no longer has (lost_pages.h), or the daemon says that
-  // there was one: what was loaded may be zeros that nobody wrote. Looked at after what it is about.
+  // there was one: what was loaded may be zeros that nobody wrote. Looked at after what it is
+  // about.
   bool lost() const noexcept;
   // Checks the file again as attach() did: its size, and every field of the header. kCorrupt,
   // kIncompatible or kGone: somebody wrote or cut it; nobody can attach any more.

@@ -88,7 +88,8 @@ Waited daemon_wait_published(const std::shared_ptr<Region>& region, std::uint64_
 Waited daemon_wait_asked(const std::shared_ptr<Region>& region, std::int64_t timeout_ns) noexcept;
 void wake_daemon(Region& region) noexcept;  // any thread: ends both of the daemon's sleeps
 // Repeats a wake that a killed or stopped producer may have left out: if anything was published
-// since the last call, and somebody sleeps. Else it costs a few loads.
+// since the last call, and somebody sleeps. Else it costs a few loads. Notes how far before it
+// wakes: what a daemon killed in between leaves asleep, the next one wakes at its start.
 void repeat_wake(Region& region) noexcept;
 void wake_everybody(Region& region) noexcept;
 // What the daemon says of itself, for wait_synced()'s errors and for status: 0 healthy, else an

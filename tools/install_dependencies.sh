@@ -16,9 +16,10 @@ packages=(
 if [[ ${1:-} == --tests ]]; then
   packages+=(
     clang-tidy shellcheck man-db fish zsh
-    spin relacy-dev clang
-    g++-aarch64-linux-gnu qemu-user-static
+    spin relacy-dev g++-aarch64-linux-gnu qemu-user-static
   )
+  # For the fuzzers of tests/verify/hostile, which are skipped where there is no libFuzzer.
+  if grep -qs bookworm /etc/os-release; then packages+=(clang-14 libclang-rt-14-dev); fi
 fi
 readonly packages
 readonly cmake_min=3.25

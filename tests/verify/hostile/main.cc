@@ -1,8 +1,8 @@
 // Goal: whatever is written into the region, or cut off it, while daemon and clients use it, the
 // daemon goes on, no client dies or hangs, and only whole records or tombstones reach the disk.
 // Method: a real optjournald and two client processes; this process flips bits, scribbles, cuts and
-// punches holes, each attack on a journal of its own, and then reads the journal from disk. Planted:
-// bytes in a journal that no client appended, and a daemon that dies.
+// punches holes, each attack on a journal of its own, and then reads the journal from disk.
+// Planted: bytes in a journal that no client appended, a daemon and a client that die.
 //
 // usage: verify_hostile DAEMON [--fast]
 //
