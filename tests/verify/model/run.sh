@@ -52,7 +52,8 @@ search() {
   broken=$(sed -n 's/.*\(assertion violated .*\) (at depth.*/\1/p' found.txt | tr -s ' ')
   local status=0
   if grep -qE 'max search depth too small|MEMLIM|out of memory|aborted|hash array' found.txt; then
-    echo "FAILED $name: the search was cut short: $(grep -m 1 -E 'max search|MEMLIM|memory|aborted' found.txt)"
+    broken=$(grep -m 1 -E 'max search|MEMLIM|memory|aborted' found.txt)
+    echo "FAILED $name: the search was cut short: $broken"
     status=1
   elif [[ $what == holds && $line == "errors: 0" && ${states:-0} -gt 1000 ]]; then
     echo "ok $name: $states states, depth $depth, ${seconds:-0} s"
