@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <span>
 #include <variant>
@@ -98,9 +99,30 @@ std::string JournalUnderTest::runtime_folder() const {
   return holder ? holder->runtime_folder : "";
 }
 
+namespace {
+
+// SIGSTOP takes effect a moment after kill() returned, on one thread after the other.
+bool all_threads_stopped(pid_t pid) {
+  std::error_code failed;
+  const std::filesystem::path threads = "/proc/" + std::to_string(pid) + "/task";
+  for (const auto& thread : std::filesystem::directory_iterator(threads, failed)) {
+    std::ifstream status(thread.path() / "stat");
+    std::string text;
+    std::getline(status, text);
+    const std::size_t name_end = text.rfind(')');
+    if (name_end == std::string::npos || text.compare(name_end, 3, ") T") != 0) return false;
+  }
+  return !failed;
+}
+
+}  // namespace
+
 void JournalUnderTest::signal_daemon(int signal) const {
   const pid_t pid = daemon();
-  if (pid > 1) ::kill(pid, signal);
+  if (pid <= 1 || ::kill(pid, signal) != 0 || signal != SIGSTOP) return;
+  const Deadline deadline = Deadline::in_ms(kPatienceMs);
+  while (!all_threads_stopped(pid) && !deadline.passed()) pause_ms(1);
+  EXPECT_TRUE(all_threads_stopped(pid));
 }
 
 void JournalUnderTest::end_daemon() const {

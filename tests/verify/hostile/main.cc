@@ -131,7 +131,7 @@ int run_all(const std::string& daemon, bool fast, const std::string& wanted) {
   if (!wanted.empty()) return good ? 0 : 1;
   Attack planted;
   planted.run = forge_record;
-  good = run_mutant("a flusher that does not check", planted, daemon) && good;
+  good = run_mutant("a forged record on disk", planted, daemon) && good;
   planted.run = [](Stage& stage, std::mt19937_64&, std::uint64_t) { stage.hurt_daemon(SIGSEGV); };
   good = run_mutant("a daemon that dies", planted, daemon) && good;
   planted.run = [](Stage& stage, std::mt19937_64&, std::uint64_t) { stage.hurt_client(SIGBUS); };

@@ -75,9 +75,9 @@ done
 mkdir -p "$found/new"
 if fuzz record_planted "$runs" 1024 tests/golden/records-1; then
   bad=1
-  echo "FAILED mutant a decoder without a bounds check: not found in $runs runs"
+  echo "FAILED mutant a read behind the record: not found in $runs runs"
 else
-  echo "ok mutant a decoder without a bounds check: found: $(grep -m 1 -o \
+  echo "ok mutant a read behind the record: found: $(grep -m 1 -o \
     'AddressSanitizer: [a-z-]*' "$found/record_planted.txt")"
 fi
 rm -rf "$found" /dev/shm/oj-fuzz-*
