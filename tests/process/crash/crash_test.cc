@@ -5,7 +5,7 @@
 //         whoever dies or is stopped whenever; and nobody waits for the victim.
 // Method  Real processes on an embedded journal, with a diary each; the oracle compares.
 //
-// $OJ_SEED chooses the seed, $OJ_KILLS how many kills (300).
+// $OJ_SEED chooses the seed, $OJ_KILLS how many kills (300; of the daemon alone: a sixth of it).
 //
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "libclient/session.h"
 #include "tests/verify/processes/campaign.h"
 #include "tests/verify/processes/judgement.h"
 
@@ -102,7 +103,40 @@ TEST_F(Crash, ProcessesKilledAtRandomMomentsLoseNothing) {
   const Tally tally = Campaign(plan, *fleet_, journal()).run();
   EXPECT_TRUE(tally.ended);
   expect_clean();
+  std::vector<double> waits = waits_ms(fleet_->histories(), *fleet_);
+  ASSERT_FALSE(waits.empty());
+  std::printf(
+      "%llu kills; the longest of %zu published appends, its process not stopped: %.1f ms\n",
+      static_cast<unsigned long long>(tally.total()), waits.size(),
+      *std::max_element(waits.begin(), waits.end()));
   EXPECT_TRUE(find_planted(fleet_->histories(), journal(), plan.seed));
+}
+
+TEST_F(Crash, TheDaemonKilledUnderLoadLosesNothingAndIsServedAgain) {
+  const std::vector<std::string> fast = {"pool=16777216", "pause=0"};
+  const std::vector<std::uint64_t> workers = {start(fast), start(fast), start(fast)};
+  const std::uint64_t kills = from_environment("OJ_KILLS", 300) / 6;
+  std::mt19937_64 random(from_environment("OJ_SEED", std::random_device{}()));
+  std::vector<double> served_again_ms;
+  for (std::uint64_t kill = 0; kill < kills; ++kill) {
+    const std::uint64_t at = progress(workers);
+    const std::uint64_t more = 200 + random() % 4000;  // the moment: so much later
+    wait_until([&] { return progress(workers) > at + more; });
+    const auto daemon = fleet_->daemon();
+    ASSERT_TRUE(daemon);
+    ASSERT_EQ(::kill(*daemon, SIGKILL), 0);
+    const std::int64_t killed_ns = monotonic_ns();
+    wait_until([&] {
+      const auto next = fleet_->daemon();
+      return next && *next != *daemon && client::daemon_status(journal());
+    });
+    served_again_ms.push_back(static_cast<double>(monotonic_ns() - killed_ns) / kNsPerMs);
+  }
+  std::sort(served_again_ms.begin(), served_again_ms.end());
+  std::printf("daemon killed %zu times: the next one answers after %.0f ms (p50), %.0f ms (max)\n",
+              served_again_ms.size(), served_again_ms[served_again_ms.size() / 2],
+              served_again_ms.back());
+  expect_clean();
 }
 
 TEST_F(Crash, AStoppedWorkerDoesNotSlowTheOthers) {
