@@ -80,7 +80,7 @@ void Flusher::run() {
         break;
       }
       if (orders_.drain()) {
-        set_end(End::kDrained);
+        end_drained();
         break;
       }
       be_quiet();
@@ -89,7 +89,7 @@ void Flusher::run() {
     if (!orders_.drain()) gather_company();
     if (Result<void> flushed = flush_round(); flushed) {
       on_success();
-      if (drain_reached()) set_end(End::kDrained);
+      if (drain_reached()) end_drained();
     } else {
       on_failure(flushed.error());
     }
@@ -146,6 +146,12 @@ void Flusher::obey() {
     freed = true;
   }
   if (freed) say_to_control();
+}
+
+// What ended before the drain was asked for is still freed: the control thread posted it first.
+void Flusher::end_drained() {
+  obey();
+  set_end(End::kDrained);
 }
 
 // Nothing is published that is not synced.

@@ -73,6 +73,7 @@ class Flusher {
  private:
   void run();
   void obey();
+  void end_drained();
   void be_quiet();
   void gather_company();
   Result<void> flush_round();
