@@ -8,9 +8,9 @@
 // (another login, no XDG_RUNTIME_DIR under cron), so the folder that DIR/LOCK names comes first
 // while a region file lies in it.
 //
-// Rights: 0700 and 0600; 0770 and 0660 with DIR's group where DIR is writable for its group; and for
-// a service whose DIR its group may read, 0750 and 0660: the group attaches and publishes, and
-// nobody but the daemon makes or removes files.
+// Rights: 0700 and 0600; 0770 and 0660 with DIR's group where DIR is writable for its group; 0750
+// and 0660 for a service whose DIR its group may read: the group attaches and publishes, and nobody
+// but the daemon makes or removes files.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
