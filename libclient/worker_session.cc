@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "libclient/service_advice.h"
 #include "schema/codec.h"
 #include "schema/operation.h"
 #include "shm/watermarks.h"
@@ -63,9 +64,10 @@ Result<std::unique_ptr<ProcessSession>> WorkerSession::open(const Location& loca
   Result<journal::Folder> folder =
       journal::Folder::open(location.folder, location.service ? journal::Folder::IfAbsent::kRefuse
                                                               : journal::Folder::IfAbsent::kCreate);
-  if (!folder) return folder.error();
+  if (!folder) return with_advice(location, folder.error());
   std::unique_ptr<WorkerSession> session(new WorkerSession(location, options, std::move(*folder)));
-  if (auto done = session->keeper_.start(deadline); !done) return done.error();
+  if (auto done = session->keeper_.start(deadline); !done)
+    return with_advice(location, done.error());
   if (auto done = session->announce(0, deadline); !done) return done.error();
   return std::unique_ptr<ProcessSession>(std::move(session));
 }
