@@ -61,8 +61,11 @@ std::size_t connections_allowed(std::uint32_t slots) {
   return std::min<std::size_t>(slots + kMonitorsMax, affordable);
 }
 
-// A packet's size is limited: of very many workers some are left out.
+// A packet's size is limited: of very many workers the GPUs are left out, then some workers.
 schema::Status fitting(schema::Status status) {
+  if (schema::encode_control(status).size() > schema::kControlMessageBytesMax) {
+    for (schema::WorkerStatus& worker : status.workers) worker.identity.gpus.clear();
+  }
   while (!status.workers.empty() &&
          schema::encode_control(status).size() > schema::kControlMessageBytesMax) {
     status.workers.resize(status.workers.size() * 3 / 4);
