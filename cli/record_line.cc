@@ -8,6 +8,7 @@
 #include "cli/numbers.h"
 #include "cli/text.h"
 #include "cli/values.h"
+#include "schema/orphan_policy.h"
 
 namespace oj::cli {
 namespace {
@@ -110,6 +111,18 @@ void add_template(Fields& fields, const schema::CreateTrial& create) {
   }
 }
 
+void add_gpus(Fields& fields, std::span<const schema::Gpu> gpus) {
+  if (gpus.empty()) return;
+  std::string text;
+  Json json;
+  json.array();
+  for (const schema::Gpu& gpu : gpus) {
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", shown(gpu.name.empty() ? gpu.uuid : gpu.name));
+    json.object().key("uuid").text(gpu.uuid).key("name").text(gpu.name).end_object();
+  }
+  fields.push_back({"gpus", "[" + text + "]", json.end_array().take()});
+}
+
 // Which study and trial an operation is about, and what it says of them.
 struct Describer {
   OperationText& text;
@@ -125,6 +138,13 @@ struct Describer {
     if (known == nullptr) return;
     text.trial = known->number;
     study(known->study);
+  }
+
+  std::string session_name(schema::SessionId id) const {
+    const auto found = state.sessions().find(id);
+    return found == state.sessions().end()
+               ? std::to_string(id)
+               : fmt::format("{}[{}]", shown(found->second.command), found->second.pid);
   }
 
   void operator()(const schema::CreateStudy& op) {
@@ -171,16 +191,34 @@ struct Describer {
     text.fields.push_back({"uid", std::to_string(op.uid), std::to_string(op.uid)});
     text.fields.push_back({"host", shown_word(op.host), json_string(op.host)});
     text.fields.push_back({"command", shown_word(op.command), json_string(op.command)});
+    const auto add = [&](const char* name, std::string_view said) {
+      if (!said.empty()) text.fields.push_back({name, shown_word(said), json_string(said)});
+    };
+    add("user", op.user);
+    add("container", op.container);
+    if (op.cuda_visible_devices) {
+      text.fields.push_back({"cuda_visible_devices", shown_word(*op.cuda_visible_devices),
+                             json_string(*op.cuda_visible_devices)});
+    }
+    add_gpus(text.fields, op.gpus);
+    if (op.orphans != schema::OrphanPolicy()) add("orphans", schema::text_of(op.orphans));
+    if (op.former != 0)
+      text.fields.push_back({"former", std::to_string(op.former), std::to_string(op.former)});
   }
   void operator()(const schema::SessionEnded& op) {
     const bool died = op.reason == schema::SessionEnded::Reason::kDied;
-    const auto found = state.sessions().find(op.session);
-    const std::string who =
-        found == state.sessions().end()
-            ? std::to_string(op.session)
-            : fmt::format("{}[{}]", shown(found->second.command), found->second.pid);
-    text.fields.push_back({"session", who, std::to_string(op.session)});
+    text.fields.push_back({"session", session_name(op.session), std::to_string(op.session)});
     text.fields.push_back({"reason", died ? "died" : "closed", died ? "\"died\"" : "\"closed\""});
+  }
+  void operator()(const schema::EndOrphan& op) {
+    trial(op.trial);
+    text.fields.push_back({"of", session_name(op.session), ""});
+    text.fields.push_back({"orphan_of", "", std::to_string(op.session)});
+    if (op.retries_max > 0) {
+      text.fields.push_back(
+          {"retries_max", std::to_string(op.retries_max), std::to_string(op.retries_max)});
+    }
+    add_time(text.fields, "at", op.time_us);
   }
   void operator()(const schema::Tombstone& op) {
     text.fields.push_back({"reason", shown_word(op.reason), json_string(op.reason)});
@@ -205,6 +243,7 @@ Style style_of(const OperationText& op) {
   if (op.operation == "tombstone") return Style::kRed;
   if (op.operation == "sessionStarted" || op.operation == "sessionEnded") return Style::kYellow;
   if (op.operation == "createStudy" || op.operation == "deleteStudy") return Style::kGreen;
+  if (op.operation == "endOrphan") return Style::kYellow;
   if (op.operation == "createTrial" || op.operation == "setTrialStateValues") return Style::kCyan;
   return Style::kPlain;
 }
@@ -268,6 +307,12 @@ void complete(RecordText& text, const schema::DecodedRecord& record,
     if (std::holds_alternative<schema::CreateTrial>(record.operations[i])) {
       op.trial_id = outcomes[i].id;
       if (const replay::Trial* trial = after.trial(outcomes[i].id)) op.trial = trial->number;
+    }
+    if (std::holds_alternative<schema::EndOrphan>(record.operations[i]) &&
+        outcomes[i].id != replay::kNoTrial) {
+      if (const replay::Trial* copy = after.trial(outcomes[i].id))
+        op.fields.push_back({"retried_as", fmt::format("#{}", copy->number),
+                             std::to_string(copy->number)});
     }
     // An earlier operation of the same record may have made what this one is about.
     if (op.trial_id && !op.trial) {

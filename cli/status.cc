@@ -20,9 +20,21 @@
 namespace oj::cli {
 namespace {
 
-std::string user_name(std::uint32_t uid) {
-  const passwd* entry = getpwuid(uid);
-  return entry == nullptr ? std::to_string(uid) : entry->pw_name;
+// The uid is the kernel's word; where it has no name here (a user namespace) the worker's own counts.
+std::string user_of(const schema::WorkerStatus& worker) {
+  const passwd* entry = getpwuid(worker.uid);
+  if (entry != nullptr) return entry->pw_name;
+  return worker.identity.user.empty() ? std::to_string(worker.uid) : worker.identity.user;
+}
+
+// "0: NVIDIA H200": what CUDA_VISIBLE_DEVICES says, and what that is.
+std::string gpus_of(const schema::WorkerIdentity& identity) {
+  std::string names;
+  for (const schema::GpuIdentity& gpu : identity.gpus)
+    names += (names.empty() ? "" : ", ") + (gpu.name.empty() ? gpu.uuid : gpu.name);
+  if (!identity.cuda_visible_devices) return names;
+  const std::string& visible = *identity.cuda_visible_devices;
+  return (visible.empty() ? "none" : visible) + (names.empty() ? "" : ": " + names);
 }
 
 double percent(std::uint64_t used, std::uint64_t all) {
@@ -95,14 +107,25 @@ Result<void> print_served(const schema::Status& status, Output& out) {
   table.column("PID", Table::Align::kRight);
   table.column("USER", Table::Align::kLeft);
   table.column("COMMAND", Table::Align::kLeft);
+  // Columns that would be empty for everybody are left out.
+  bool any_container = false, any_gpu = false;
+  for (const schema::WorkerStatus& worker : status.workers) {
+    any_container = any_container || !worker.identity.container.empty();
+    any_gpu = any_gpu || !gpus_of(worker.identity).empty();
+  }
+  if (any_container) table.column("CONTAINER", Table::Align::kLeft);
+  if (any_gpu) table.column("GPU", Table::Align::kLeft);
   table.column("SINCE", Table::Align::kLeft);
   table.column("RECORDS", Table::Align::kRight);
   table.column("CHUNKS", Table::Align::kRight);
   for (const schema::WorkerStatus& worker : status.workers) {
-    table.row({std::to_string(worker.slot), std::to_string(worker.pid),
-               shown(user_name(worker.uid)), shown_word(worker.command),
-               local_time(worker.started_us), grouped(worker.records),
-               std::to_string(worker.chunks)});
+    std::vector<Table::Cell> row = {std::to_string(worker.slot), std::to_string(worker.pid),
+                                    shown(user_of(worker)), shown_word(worker.command)};
+    if (any_container) row.push_back(shown(worker.identity.container));
+    if (any_gpu) row.push_back(shown(gpus_of(worker.identity)));
+    row.insert(row.end(), {local_time(worker.started_us), grouped(worker.records),
+                           std::to_string(worker.chunks)});
+    table.row(std::move(row));
   }
   if (auto done = out.write("\n"); !done) return done;
   return table.print(out);
@@ -153,8 +176,17 @@ std::string json_of(const schema::Status& status) {
         .integer(worker.pid)
         .key("uid")
         .integer(worker.uid);
-    json.key("user").text(user_name(worker.uid)).key("session").integer(worker.session);
+    json.key("user").text(user_of(worker)).key("session").integer(worker.session);
     json.key("command").text(worker.command).key("started").text(iso_time_utc(worker.started_us));
+    const schema::WorkerIdentity& said = worker.identity;
+    json.key("container");
+    said.container.empty() ? json.null() : json.text(said.container);
+    json.key("cuda_visible_devices");
+    said.cuda_visible_devices ? json.text(*said.cuda_visible_devices) : json.null();
+    json.key("gpus").array();
+    for (const schema::GpuIdentity& gpu : said.gpus)
+      json.object().key("uuid").text(gpu.uuid).key("name").text(gpu.name).end_object();
+    json.end_array();
     json.key("records").integer(worker.records).key("chunks").integer(worker.chunks).end_object();
   }
   return json.end_array().end_object().take();

@@ -61,8 +61,11 @@ std::size_t connections_allowed(std::uint32_t slots) {
   return std::min<std::size_t>(slots + kMonitorsMax, affordable);
 }
 
-// A packet's size is limited: of very many workers some are left out.
+// A packet's size is limited: of very many workers the GPUs are left out, then some workers.
 schema::Status fitting(schema::Status status) {
+  if (schema::encode_control(status).size() > schema::kControlMessageBytesMax) {
+    for (schema::WorkerStatus& worker : status.workers) worker.identity.gpus.clear();
+  }
   while (!status.workers.empty() &&
          schema::encode_control(status).size() > schema::kControlMessageBytesMax) {
     status.workers.resize(status.workers.size() * 3 / 4);
@@ -77,6 +80,7 @@ Control::Control(const ControlSettings& settings, std::shared_ptr<shm::Region> r
     : settings_(settings),
       region_(std::move(region)),
       flusher_(flusher),
+      heartbeat_(*settings.supervisor, flusher),
       roster_(region_, flusher.orders(),
               [this](int pidfd, std::uint32_t slot) {
                 return watch(pidfd, key_of(Source::kPidfd, slot), EPOLLIN);
@@ -331,6 +335,7 @@ void Control::look_at_slots() {
     if (connection.slot) connected.insert(connection.slot->index);
   }
   roster_.look(connected);
+  heartbeat_.say(status_line());
   if (roster_.workers() == 0) return;
   had_clients_ = true;
   idle_since_ns_ = monotonic_ns();
@@ -346,6 +351,7 @@ void Control::on_time() {
   if (listening_paused_)
     listening_paused_ = !watch(listener_.get(), key_of(Source::kListener), EPOLLIN);
   if (roster_.look_is_due(now_ns)) look_at_slots();
+  if (heartbeat_.left_ms(now_ns) == 0) heartbeat_.look(now_ns, status_line());
   if (!connections_.empty() || workers() > 0) idle_since_ns_ = now_ns;
   if (idle_for_long()) {
     spdlog::info("no client for {} ms: draining", *settings_.idle_exit_ms);
@@ -368,6 +374,8 @@ int Control::timeout_ms() const {
   if (roster_.pending()) ms = std::min<std::int64_t>(ms, kPendingRetryMs);
   if (listening_paused_) ms = std::min<std::int64_t>(ms, kAcceptPauseMs);
   if (roster_.unwatched() > 0) ms = std::min(ms, Roster::kLockLookNs / kNsPerMs);
+  if (const int beat_ms = heartbeat_.left_ms(monotonic_ns()); beat_ms >= 0)
+    ms = std::min<std::int64_t>(ms, beat_ms);
   if (settings_.idle_exit_ms && idle) {
     const std::int64_t wait_ms =
         had_clients_ ? *settings_.idle_exit_ms : std::max(*settings_.idle_exit_ms, kFirstClientMs);
@@ -403,6 +411,19 @@ schema::Status Control::status() {
   s.degraded = flusher_.degraded_text();
   roster_.describe(s);
   return s;
+}
+
+// For `systemctl status`: what matters most, in a line.
+std::string Control::status_line() const {
+  const std::string degraded = flusher_.degraded_text();
+  if (!degraded.empty()) return "nothing can be synced at present: " + degraded;
+  const std::int64_t since_ns = flusher_.in_disk_call_since_ns();
+  const std::int64_t waiting_s = since_ns == 0 ? 0 : (monotonic_ns() - since_ns) / kNsPerS;
+  if (waiting_s > 0) return "waiting for the disk, since " + std::to_string(waiting_s) + " s";
+  const std::uint64_t synced = shm::synced(*region_);
+  return std::to_string(roster_.workers()) + " workers; " + std::to_string(synced) +
+         " records synced, " +
+         std::to_string(std::max(synced, shm::published_end(*region_)) - synced) + " to sync";
 }
 
 void Control::close() {

@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "daemon/control_socket.h"
 #include "daemon/flusher.h"
+#include "daemon/heartbeat.h"
 #include "daemon/logging.h"
 #include "daemon/roster.h"
 #include "daemon/runtime_folder.h"
@@ -34,6 +35,7 @@ struct ControlSettings {
   bool embedded = false;
   std::optional<std::int64_t> idle_exit_ms;
   std::int64_t started_us = 0;
+  const Supervisor* supervisor = nullptr;  // never null when a Control is made
 };
 
 class Control {
@@ -86,6 +88,7 @@ class Control {
   void welcome(std::uint64_t id, const shm::SlotRef* slot);
   void stop_asked(std::uint64_t id);
   schema::Status status();
+  std::string status_line() const;
 
   void look_at_slots();
   int timeout_ms() const;
@@ -94,6 +97,7 @@ class Control {
   const ControlSettings settings_;
   std::shared_ptr<shm::Region> region_;
   Flusher& flusher_;
+  Heartbeat heartbeat_;
   Roster roster_;
   const int signals_;
   Fd epoll_, listener_, folder_watch_;

@@ -32,6 +32,21 @@ constexpr std::int64_t kBadRecordSayNs = 10 * kNsPerS;
 
 }  // namespace
 
+// For as long as one call on the disk takes: Heartbeat counts it as life.
+class Flusher::DiskCall {
+ public:
+  explicit DiskCall(Flusher& flusher) : flusher_(flusher) {
+    flusher_.orders_.answer_beat();
+    flusher_.disk_call_since_ns_.store(monotonic_ns(), std::memory_order_relaxed);  // stat
+  }
+  ~DiskCall() { flusher_.disk_call_since_ns_.store(0, std::memory_order_relaxed); }  // stat
+  DiskCall(const DiskCall&) = delete;
+  DiskCall& operator=(const DiskCall&) = delete;
+
+ private:
+  Flusher& flusher_;
+};
+
 Flusher::Flusher(std::shared_ptr<shm::Region> region, journal::Writer writer,
                  std::int64_t sync_window_ns, int event_fd)
     : region_(std::move(region)),
@@ -95,6 +110,7 @@ void Flusher::run() {
     }
   }
   if (end() == End::kDrained && marker_due_) {
+    const DiskCall call(*this);
     if (Result<void> marked = writer_.write_idle_marker(utc_us()); !marked) {
       spdlog::warn("no idle marker at the end: {}", marked.error().message);
     }
@@ -139,6 +155,7 @@ bool Flusher::drain_reached() const {
 
 void Flusher::obey() {
   orders_.begin_taking();
+  orders_.answer_beat();
   bool freed = false;
   while (const auto slot = orders_.take_ended()) {
     keeper_.seal_chunks_of(*slot);
@@ -161,6 +178,7 @@ void Flusher::be_quiet() {
     const shm::Waited waited = shm::daemon_wait_published(region_, next, kMarkerDelayNs);
     if (waited == shm::Waited::kReached || orders_.pending() || shm::published_end(*region_) > next)
       return;
+    const DiskCall call(*this);
     if (Result<void> marked = writer_.write_idle_marker(utc_us()); !marked) {
       spdlog::warn("no idle marker: {}", marked.error().message);
       writer_broken_ = true;
@@ -239,7 +257,10 @@ Result<void> Flusher::write_published(std::uint64_t goal) {
       batch.push_back({item.bad == nullptr ? item.record : tombstone_for(item)});
       flushed_bytes_ += batch.back().bytes.size();
     }
-    if (Result<void> written = writer_.write_batch(batch, utc_us()); !written) return written;
+    {
+      const DiskCall call(*this);
+      if (Result<void> written = writer_.write_batch(batch, utc_us()); !written) return written;
+    }
     shm::set_written(*region_, writer_.next_seq());
     marker_due_ = true;
   }
@@ -263,7 +284,10 @@ std::span<const std::byte> Flusher::tombstone_for(const shm::Gathered& bad) {
 Result<void> Flusher::sync_now() {
   const std::uint64_t before = writer_.synced_through();
   const std::int64_t began_ns = monotonic_ns();
-  if (Result<void> synced = writer_.sync(); !synced) return synced;
+  {
+    const DiskCall call(*this);
+    if (Result<void> synced = writer_.sync(); !synced) return synced;
+  }
   const auto took_ns = static_cast<std::uint64_t>(monotonic_ns() - began_ns);
   statistics_.syncs.fetch_add(1, std::memory_order_relaxed);                // stat
   statistics_.sync_ns_last.store(took_ns, std::memory_order_relaxed);       // stat
@@ -281,6 +305,7 @@ Result<void> Flusher::sync_now() {
 }
 
 Result<void> Flusher::restart_writer() {
+  const DiskCall call(*this);
   if (Result<void> restarted = writer_.restart(); !restarted) return restarted;
   writer_broken_ = false;
   shm::set_written(*region_, writer_.next_seq());

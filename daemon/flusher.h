@@ -66,11 +66,17 @@ class Flusher {
 
   FlusherOrders& orders() { return orders_; }
   const FlushStatistics& statistics() const { return statistics_; }
+  // When the call on the disk began that this thread is in; 0: it is in none.
+  std::int64_t in_disk_call_since_ns() const {
+    return disk_call_since_ns_.load(std::memory_order_relaxed);  // stat
+  }
   End end() const { return end_.load(std::memory_order_acquire); }  // pair: end
   // Why nothing can be synced at present, or "".
   std::string degraded_text() const;
 
  private:
+  class DiskCall;
+
   void run();
   void obey();
   void end_drained();
@@ -109,6 +115,7 @@ class Flusher {
   std::int64_t degraded_since_ns_ = 0;
   RepeatLimit bad_record_limit_;
   FlushStatistics statistics_;
+  std::atomic<std::int64_t> disk_call_since_ns_{0};
   std::atomic<End> end_{End::kRunning};
   mutable std::mutex degraded_mutex_;
   std::string degraded_text_;

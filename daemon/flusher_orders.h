@@ -9,6 +9,8 @@
 //   ended      post  (spsc_queue)  ->  take    (spsc_queue)  the slots to free
 //   attached   post  release       ->  take    acquire       who is in the slots is seen with it
 //   drain      post  release       ->  take    acquire       drain_goal is written before
+//   beat       post  release       ->  take    acquire       nothing is handed over but the number
+//   answer     give  release       ->  look    acquire       likewise
 //   posted     post  release       ->  take    acquire       the order is there when it counts
 //
 // Progress   wait-free on both sides.
@@ -56,7 +58,21 @@ class FlusherOrders {
     drain_.store(true, std::memory_order_release);       // pair: drain
     posted();
   }
+  // Show that you are alive.
+  void post_beat() {
+    beat_.fetch_add(1, std::memory_order_release);  // pair: beat
+    posted();
+  }
+  // Since the last post_beat().
+  bool beat_answered() const {
+    const std::uint64_t asked = beat_.load(std::memory_order_relaxed);  // own
+    return answer_.load(std::memory_order_acquire) == asked;            // pair: answer
+  }
   // Flusher thread.
+  void answer_beat() {
+    const std::uint64_t asked = beat_.load(std::memory_order_acquire);  // pair: beat
+    answer_.store(asked, std::memory_order_release);                    // pair: answer
+  }
   void begin_taking() {
     taken_ = posted_.load(std::memory_order_acquire);  // pair: posted
   }
@@ -88,6 +104,7 @@ class FlusherOrders {
   std::uint64_t taken_ = 0;  // flusher
   std::atomic<bool> attached_{false}, drain_{false};
   std::atomic<std::uint64_t> drain_goal_{0};
+  std::atomic<std::uint64_t> beat_{0}, answer_{0};
 };
 
 }  // namespace oj::daemon

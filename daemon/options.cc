@@ -3,12 +3,14 @@
 
 #include <cctype>
 #include <cstdlib>
-#include <limits>
-#include <vector>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 
+#include "base/result.h"
+#include "daemon/config_file.h"
 #include "daemon/exit_codes.h"
+#include "daemon/option_table.h"
 
 namespace oj::daemon {
 namespace {
@@ -19,11 +21,13 @@ constexpr const char* kFooter =
     "  optjournald --pool 512M ./runs       with room for more unsynced records\n"
     "  optjournald --sync-window-ms 0 DIR   sync every record at once\n"
     "  optjournald --embedded ./runs        in the background, until its last client has gone\n"
+    "  optjournald --service hpo            serve optjournal://hpo\n"
+    "  optjournald --print-config           a configuration file to start from\n"
     "\n"
     "Exit status:\n"
     "  0  ended as asked, everything published is synced\n"
     "  1  the system said no, or not everything could be synced\n"
-    "  2  a wrong option, or DIR is no journal\n"
+    "  2  a wrong option, here or in a file, or DIR is no journal\n"
     "  3  another daemon serves DIR\n"
     "  4  not enough shared memory or disk\n"
     "  5  the journal is damaged; nothing was changed\n"
@@ -32,68 +36,27 @@ constexpr const char* kFooter =
     "SIGTERM or SIGINT: syncs what is published, then ends. Workers may stay; the next daemon "
     "takes them over.";
 
-constexpr std::uint64_t kKiB = 1024, kMiB = 1024 * kKiB, kGiB = 1024 * kMiB;
-constexpr std::int64_t kIdleExitMsMax = 24 * 3600 * 1000;
-
-struct Range {
-  std::uint64_t low, high;
-  const char* unit;
-};
-
-std::string written(std::uint64_t value, const Range& range) {
-  if (std::string(range.unit) != "bytes") return std::to_string(value);
-  if (value >= kGiB && value % kGiB == 0) return std::to_string(value / kGiB) + "G";
-  if (value >= kMiB && value % kMiB == 0) return std::to_string(value / kMiB) + "M";
-  if (value >= kKiB && value % kKiB == 0) return std::to_string(value / kKiB) + "K";
-  return std::to_string(value);
-}
-
-// The complaint about `text`, or nothing and the value in `out`.
-std::string parse_in(const Range& range, const std::string& text, std::uint64_t& out) {
-  const bool bytes = std::string(range.unit) == "bytes";
-  const std::string wanted =
-      "give " + written(range.low, range) + " .. " + written(range.high, range) + " " + range.unit;
-  Result<std::uint64_t> value = parse_bytes(text);
-  if (!value || (!bytes && !std::isdigit(static_cast<unsigned char>(text.back())))) {
-    return "'" + text + "' is not a number" + (bytes ? " with K, M or G" : "") + ": " + wanted;
-  }
-  if (*value < range.low || *value > range.high) return text + " is out of range: " + wanted;
-  out = *value;
-  return {};
-}
-
-// Adds an option whose value lies in `range`; a wrong one is an error that names option, value and
-// range.
-void add_number(CLI::App& app, const std::string& name, const std::string& what, const Range& range,
-                std::uint64_t& out) {
-  app.add_option_function<std::string>(
-         name,
-         [name, range, &out](const std::string& text) {
-           std::string complaint = parse_in(range, text, out);
-           if (!complaint.empty()) throw CLI::ValidationError(name, complaint);
-         },
-         what)
-      ->type_name(std::string(range.unit) == "bytes" ? "BYTES" : "MS");
-}
+constexpr std::int64_t kEmbeddedIdleExitMs = 2000;
 
 std::string or_root(const char* variable, const char* otherwise) {
   const char* root = std::getenv(variable);
   return root != nullptr && *root != '\0' ? root : otherwise;
 }
 
-// A service's places, unless they were given. Returns a complaint or "".
-std::string apply_service(Options& options) {
-  if (options.service.empty()) return {};
-  for (const char c : options.service) {
-    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '-' && c != '_' && c != '.') {
-      return "--service: '" + options.service +
-             "' is no name: use letters, digits, '-', '_' and '.'";
-    }
+// A complaint or "".
+std::string check_service(const std::string& name) {
+  for (const char c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '-' && c != '_' && c != '.')
+      return "--service: '" + name + "' is no name: use letters, digits, '-', '_' and '.'";
   }
-  if (options.service.front() == '.' || options.service.size() > 64) {
-    return "--service: '" + options.service +
-           "' is no name: at most 64 characters, the first not '.'";
-  }
+  if (!name.empty() && (name.front() == '.' || name.size() > 64))
+    return "--service: '" + name + "' is no name: at most 64 characters, the first not '.'";
+  return {};
+}
+
+// A service's places, unless they were given.
+void apply_service(Options& options) {
+  if (options.service.empty()) return;
   if (options.folder.empty()) {
     options.folder =
         or_root("OPTJOURNAL_STATE_ROOT", "/var/lib/optjournal") + "/" + options.service;
@@ -102,80 +65,95 @@ std::string apply_service(Options& options) {
     options.runtime_folder =
         or_root("OPTJOURNAL_RUNTIME_ROOT", "/run/optjournal") + "/" + options.service;
   }
-  return {};
 }
 
 Parsed usage_error(const std::string& complaint) {
   return {Printed{kExitUsage, "optjournald: " + complaint + "\nTry 'optjournald --help'.\n"}, {}};
 }
 
-}  // namespace
-
-Result<std::uint64_t> parse_bytes(const std::string& text) {
-  const Error wrong{Code::kInvalid, "'" + text + "' is not a number with K, M or G"};
-  std::size_t at = 0;
-  std::uint64_t value = 0;
-  constexpr std::uint64_t kMax = std::numeric_limits<std::uint64_t>::max();
-  for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at) {
-    const auto digit = static_cast<std::uint64_t>(text[at] - '0');
-    if (value > (kMax - digit) / 10) return wrong;
-    value = value * 10 + digit;
-  }
-  if (at == 0) return wrong;
-  if (at == text.size()) return value;
-  std::uint64_t unit = 0;
-  switch (std::toupper(static_cast<unsigned char>(text[at]))) {
-    case 'K': unit = kKiB; break;
-    case 'M': unit = kMiB; break;
-    case 'G': unit = kGiB; break;
-    default: return wrong;
-  }
-  const std::string rest = text.substr(at + 1);
-  if (!rest.empty() && rest != "B" && rest != "iB") return wrong;
-  if (value > kMax / unit) return wrong;
-  return value * unit;
+std::string help_of(const OptionEntry& entry) {
+  const std::string otherwise = entry.shown(Options{});
+  std::string help = entry.help;
+  if (!otherwise.empty()) help.append(" (default: ").append(otherwise).append(")");
+  return help;
 }
+
+// What the command line says beside the options of the table.
+struct Orders {
+  std::string config;  // a file; empty: none was named
+  bool print_config = false;
+};
+
+void describe(CLI::App& app, Options& options, Orders& orders, GivenOptions& given) {
+  for (const OptionEntry& entry : option_table()) {
+    const bool is_argument = entry.places.empty();
+    const std::string name = is_argument ? "DIR" : "--" + entry.name;
+    app.add_option_function<std::string>(
+           name,
+           [&given, &entry, name](const std::string& text) {
+             given[entry.name] = {text, name};
+           },
+           help_of(entry))
+        ->type_name(entry.places);
+  }
+  app.add_flag("--embedded", options.embedded,
+               "go to the background, print READY once serving, write to DIR/optjournald.log, and "
+               "end when idle");
+  app.add_option("--service", options.service,
+                 "serve optjournal://NAME: DIR is /var/lib/optjournal/NAME, the runtime folder "
+                 "/run/optjournal/NAME, and options are read from /etc/optjournal/NAME.toml if "
+                 "that is there, unless given")
+      ->type_name("NAME");
+  app.add_option("--config", orders.config, "read options from FILE; those given here beat it")
+      ->type_name("FILE");
+  app.add_flag("--print-config", orders.print_config,
+               "print a commented configuration file with what would hold, and end");
+}
+
+// What the file says and the command line does not.
+Result<void> add_from_file(const Options& options, const Orders& orders, GivenOptions& given) {
+  if (orders.config.empty() && options.service.empty()) return {};
+  auto from_file = orders.config.empty()
+                       ? read_config(or_root("OPTJOURNAL_CONFIG_ROOT", "/etc/optjournal") + "/" +
+                                         options.service + ".toml",
+                                     IfAbsent::kNothing)
+                       : read_config(orders.config, IfAbsent::kRefuse);
+  if (!from_file) return from_file.error();
+  given.merge(*from_file);  // keeps what is there
+  return {};
+}
+
+// Takes over all that is given, and looks at what one option says of another. A complaint or "".
+std::string take_over(const GivenOptions& given, Options& options) {
+  for (const auto& [name, value] : given) {
+    const std::string complaint = find_option(name)->set(value.text, options);
+    if (!complaint.empty()) return value.origin + ": " + complaint;
+  }
+  if (options.segment_bytes_min > options.segment_bytes_max) {
+    const auto named = [&given](const std::string& name) {
+      const auto found = given.find(name);
+      return found == given.end() ? "the default of --" + name : found->second.origin;
+    };
+    return named("segment-min") + ": " + std::to_string(options.segment_bytes_min) +
+           " bytes is more than " + std::to_string(options.segment_bytes_max) + " bytes, " +
+           named("segment-max");
+  }
+  if (options.embedded && !given.contains("idle-exit")) options.idle_exit_ms = kEmbeddedIdleExitMs;
+  return {};
+}
+
+}  // namespace
 
 Parsed parse_options(int argc, const char* const* argv) {
   Parsed parsed;
   Options& options = parsed.options;
+  Orders orders;
+  GivenOptions given;
   CLI::App app{"optjournald: serves the journal in DIR, which is created if absent.",
                "optjournald"};
   app.footer(kFooter);
   app.set_version_flag("--version", std::string("optjournald " OPTJOURNAL_VERSION));
-  app.add_option("DIR", options.folder, "the journal's folder")->type_name("");
-  app.add_flag("--embedded", options.embedded,
-               "go to the background, print READY once serving, write to DIR/optjournald.log, and "
-               "end when idle");
-  std::uint64_t idle_exit = 0, window = static_cast<std::uint64_t>(options.sync_window_ms);
-  add_number(app, "--idle-exit",
-             "end this long after the last client has gone (--embedded: 2000; else never)",
-             {0, kIdleExitMsMax, "ms"}, idle_exit);
-  app.add_option("--runtime-folder", options.runtime_folder,
-                 "where socket and region lie: a folder on a tmpfs (default: in the user's runtime "
-                 "folder, else under "
-                 "/dev/shm)")
-      ->type_name("PATH");
-  add_number(app, "--pool",
-             "shared memory for records (default: 128M, or what a third of the free tmpfs allows)",
-             {256 * kKiB, 16 * kGiB, "bytes"}, options.pool_bytes);
-  add_number(app, "--segment-min", "size of the first segment file (default: 1M)",
-             {64 * kKiB, kGiB, "bytes"}, options.segment_bytes_min);
-  add_number(app, "--segment-max", "size up to which segment files grow (default: 64M)",
-             {64 * kKiB, 4 * kGiB, "bytes"}, options.segment_bytes_max);
-  add_number(app, "--sync-window-ms",
-             "how long a record may wait for others to be synced with (default: 20); a worker that "
-             "waits for the disk "
-             "ends the wait",
-             {0, static_cast<std::uint64_t>(kSyncWindowMsMax), "ms"}, window);
-  app.add_option("--log-level", options.level, "what is told (default: info)")
-      ->type_name("LEVEL")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
-  app.add_option("--service", options.service,
-                 "serve optjournal://NAME: DIR is /var/lib/optjournal/NAME, the runtime folder "
-                 "/run/optjournal/NAME, "
-                 "unless given")
-      ->type_name("NAME");
+  describe(app, options, orders, given);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -185,20 +163,17 @@ Parsed parse_options(int argc, const char* const* argv) {
   } catch (const CLI::Error& error) {
     return usage_error(error.what());
   }
-  if (std::string complaint = apply_service(options); !complaint.empty())
+  if (app.count("--config") > 0 && orders.config.empty())
+    return usage_error("--config: '' is no file");
+  if (std::string complaint = check_service(options.service); !complaint.empty())
     return usage_error(complaint);
+  if (Result<void> read = add_from_file(options, orders, given); !read)
+    return usage_error(read.error().message);
+  if (std::string complaint = take_over(given, options); !complaint.empty())
+    return usage_error(complaint);
+  apply_service(options);
+  if (orders.print_config) return {Printed{kExitOk, config_text(options, given)}, {}};
   if (options.folder.empty()) return usage_error("DIR is missing: which folder?");
-  if (options.segment_bytes_min > options.segment_bytes_max) {
-    return usage_error("--segment-min: " + std::to_string(options.segment_bytes_min) +
-                       " bytes is more than --segment-max, " +
-                       std::to_string(options.segment_bytes_max) + " bytes");
-  }
-  options.sync_window_ms = static_cast<std::int64_t>(window);
-  if (app.count("--idle-exit") > 0) {
-    options.idle_exit_ms = static_cast<std::int64_t>(idle_exit);
-  } else if (options.embedded) {
-    options.idle_exit_ms = 2000;
-  }
   return parsed;
 }
 

@@ -1,4 +1,9 @@
-// The command line of optjournald.
+// What optjournald is told, on the command line and in a configuration file.
+//
+//   command line  >  --config FILE, or /etc/optjournal/NAME.toml with --service NAME  >  default
+//
+// The options themselves, one entry each, are in option_table.cc: whoever adds one adds a member
+// here and an entry there, and a paragraph to docs/man/optjournald.1; tests hold the page to it.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -7,12 +12,11 @@
 #include <optional>
 #include <string>
 
-#include "base/result.h"
-
 namespace oj::daemon {
 
 constexpr std::int64_t kSyncWindowMsMax = 50;  // nothing published stays unsynced longer than this
 
+// The initial values are the defaults that --help and --print-config show.
 struct Options {
   std::string folder;
   bool embedded = false;
@@ -37,9 +41,5 @@ struct Parsed {
   Options options;
 };
 Parsed parse_options(int argc, const char* const* argv);
-
-// "64M" -> 67108864. Digits and one of K, M, G (powers of 1024), optionally followed by B or iB.
-// kInvalid with the text that is wrong.
-Result<std::uint64_t> parse_bytes(const std::string& text);
 
 }  // namespace oj::daemon

@@ -37,6 +37,7 @@ Result<shm::SlotRef> Roster::admit(const schema::Hello& hello, const Peer& peer,
     return Error{Code::kBusy, "all " + std::to_string(reaper_.slots().size() - 1) +
                                   " worker slots are taken" + holders()};
   }
+  said_[slot->index] = {slot->incarnation, hello.identity};
   if (pidfd) {
     watched_.erase(slot->index);
     if (watch_(pidfd.get(), slot->index)) {
@@ -151,9 +152,13 @@ void Roster::describe(schema::Status& status) const {
     if (reaper_.is_own(i)) continue;
     const auto seen = reaper_.slots().snapshot(i);
     if (seen.state != shm::SlotState::kLive && seen.state != shm::SlotState::kAssigned) continue;
+    const auto said = said_.find(i);
+    const bool of_this_life =
+        said != said_.end() && said->second.incarnation == seen.slot.incarnation;
     status.workers.push_back({i, seen.identity.pid, seen.identity.uid, seen.identity.session,
                               seen.identity.command, seen.identity.started_us, seen.records,
-                              counter_.chunks_held_by(i)});
+                              counter_.chunks_held_by(i),
+                              of_this_life ? said->second.identity : schema::WorkerIdentity()});
   }
 }
 

@@ -70,6 +70,10 @@ class Roster {
     Fd pidfd;
     shm::SlotRef slot;
   };
+  struct Said {  // what the region's slots have no room for
+    std::uint64_t incarnation = 0;
+    schema::WorkerIdentity identity;
+  };
   std::optional<shm::SlotRef> rejoined(const schema::Hello& hello) const;
   std::optional<shm::SlotRef> assigned(const schema::Hello& hello, const Peer& peer);
   bool is_watched(const shm::SlotTable::Snapshot& seen);
@@ -81,6 +85,7 @@ class Roster {
   shm::FlushSource count_source_;  // only to count chunks with
   shm::ChunkKeeper counter_;
   std::map<std::uint32_t, Watched> watched_;  // by slot
+  std::map<std::uint32_t, Said> said_;        // by slot; may be of a former life
   bool seated_ = false;
   std::uint32_t workers_ = 0, unwatched_ = 0;
   std::int64_t looked_ns_ = 0;

@@ -99,11 +99,14 @@ Result<void> make_folder(const std::string& path, const Rights& rights) {
 
 }  // namespace
 
-Result<Rights> rights_of(const journal::Folder& folder) {
+Result<Rights> rights_of(const journal::Folder& folder, const Options& options) {
   struct stat info {};
   if (fstat(folder.fd(), &info) != 0) return io_error("cannot look at " + folder.path(), errno);
-  if ((info.st_mode & S_IWGRP) == 0) return Rights{};
-  return Rights{0770, 0660, info.st_gid};
+  if ((info.st_mode & S_IWGRP) != 0) return Rights{0770, 0660, info.st_gid};
+  constexpr mode_t kMayLook = S_IRGRP | S_IXGRP;
+  if (!options.service.empty() && (info.st_mode & kMayLook) == kMayLook)
+    return Rights{0750, 0660, info.st_gid};
+  return Rights{};
 }
 
 Result<std::string> choose_runtime_folder(const journal::Folder& folder, const Options& options,

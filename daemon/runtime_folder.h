@@ -8,7 +8,9 @@
 // (another login, no XDG_RUNTIME_DIR under cron), so the folder that DIR/LOCK names comes first
 // while a region file lies in it.
 //
-// Rights: 0700 and 0600, or 0770 and 0660 with DIR's group where DIR is writable for its group.
+// Rights: 0700 and 0600; 0770 and 0660 with DIR's group where DIR is writable for its group; 0750
+// and 0660 for a service whose DIR its group may read: the group attaches and publishes, and nobody
+// but the daemon makes or removes files.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -31,8 +33,7 @@ struct Rights {
   mode_t file_mode = 0600;
   gid_t group = static_cast<gid_t>(-1);  // -1: leave
 };
-// Those of whoever may write in DIR.
-Result<Rights> rights_of(const journal::Folder& folder);
+Result<Rights> rights_of(const journal::Folder& folder, const Options& options);
 
 // Decides only; makes nothing.
 Result<std::string> choose_runtime_folder(const journal::Folder& folder, const Options& options,

@@ -22,9 +22,11 @@
 #include "daemon/control.h"
 #include "daemon/exit_codes.h"
 #include "daemon/flusher.h"
+#include "daemon/heartbeat.h"
 #include "daemon/logging.h"
 #include "daemon/recovery.h"
 #include "daemon/runtime_folder.h"
+#include "daemon/supervisor.h"
 #include "journal/folder.h"
 #include "shm/watermarks.h"
 
@@ -58,14 +60,15 @@ void raise_open_files_limit() {
 void share_new_files(const Rights& rights) {
   if (rights.group == static_cast<gid_t>(-1)) return;
   const mode_t mask = umask(0077);
-  umask(mask & static_cast<mode_t>(~0070));
+  const mode_t for_group = rights.folder_mode & 0070;
+  umask((mask & ~for_group) | (0070 & ~for_group));
 }
 
 // A daemon from holding the folder to giving it up.
 class Server {
  public:
-  Server(const Options& options, Announcement& announcement)
-      : options_(options), announcement_(announcement) {}
+  Server(const Options& options, const Supervisor& supervisor, Announcement& announcement)
+      : options_(options), supervisor_(supervisor), announcement_(announcement) {}
 
   Result<int> run() {
     if (Result<void> taken = take_folder(); !taken) return taken.error();
@@ -85,6 +88,7 @@ class Server {
   ControlSettings settings() const;
 
   const Options& options_;
+  const Supervisor& supervisor_;
   Announcement& announcement_;
   const std::int64_t started_us_ = utc_us();
   Fd signals_, flusher_event_, folder_lock_, runtime_lock_;
@@ -104,7 +108,7 @@ Result<void> Server::take_folder() {
   auto folder = journal::Folder::open(options_.folder, journal::Folder::IfAbsent::kCreate);
   if (!folder) return folder.error();
   folder_.emplace(std::move(*folder));
-  auto rights = rights_of(*folder_);
+  auto rights = rights_of(*folder_, options_);
   if (!rights) return rights.error();
   rights_ = *rights;
   share_new_files(rights_);
@@ -127,8 +131,8 @@ Result<void> Server::take_folder() {
 }
 
 ControlSettings Server::settings() const {
-  return {folder_->path(),   runtime_folder_,       rights_,
-          options_.embedded, options_.idle_exit_ms, started_us_};
+  return {folder_->path(),       runtime_folder_, rights_,     options_.embedded,
+          options_.idle_exit_ms, started_us_,     &supervisor_};
 }
 
 Result<bool> Server::serve_one_region() {
@@ -150,9 +154,11 @@ Result<bool> Server::serve_one_region() {
   spdlog::info("serving {} (pid {}, generation {})", folder_->path(), getpid(),
                region->identity().generation);
   announcement_.ready();
+  supervisor_.tell("READY=1");
   remove_abandoned_regions(runtime_folder_);
 
   const Control::End why = (*control)->serve();
+  if (why == Control::End::kStop) supervisor_.tell("STOPPING=1\nSTATUS=draining");
   (*control)->close();
   if (why != Control::End::kStop) {
     region->retire();
@@ -177,11 +183,13 @@ Result<bool> Server::serve_one_region() {
 
 Flusher::End Server::drain(Flusher& flusher) {
   flusher.orders().post_drain();
+  Heartbeat heartbeat(supervisor_, flusher);
   while (flusher.end() == Flusher::End::kRunning) {
     pollfd event{flusher_event_.get(), POLLIN, 0};
     eventfd_t count = 0;
-    poll(&event, 1, -1);
+    poll(&event, 1, heartbeat.left_ms(monotonic_ns()));
     eventfd_read(flusher_event_.get(), &count);
+    heartbeat.look_while_stopping(monotonic_ns());
   }
   flusher.join();
   return flusher.end();
@@ -221,11 +229,14 @@ void Server::leave(shm::Region& region, Flusher::End end) {
 }  // namespace
 
 int serve(const Options& options, Announcement& announcement) {
-  Server server(options, announcement);
+  // An embedded daemon may have inherited the supervisor of the program that started it.
+  const Supervisor supervisor = options.embedded ? Supervisor() : Supervisor::from_environment();
+  Server server(options, supervisor, announcement);
   Result<int> ended = server.run();
   if (ended) return *ended;
   const int exit_code = exit_code_of(ended.error());
   announcement.failed(exit_code, ended.error().message);
+  supervisor.tell("STATUS=" + ended.error().message);
   if (options.embedded) spdlog::error("{}", ended.error().message);
   return exit_code;
 }

@@ -9,6 +9,7 @@
 #include "journal/folder.h"
 #include "libclient/control_connection.h"
 #include "libclient/join.h"
+#include "libclient/service_advice.h"
 #include "libclient/session.h"
 
 namespace oj::client {
@@ -40,7 +41,9 @@ Result<void> reach(const std::string& text, Conversation& conversation, Deadline
     runtime_folder = std::move(*serving);
     if (runtime_folder.empty()) return Error{Code::kGone, "no daemon serves " + text};
   }
-  return conversation.connection.connect(runtime_folder, deadline, -1);
+  auto connected = conversation.connection.connect(runtime_folder, deadline, -1);
+  if (!connected) return with_advice(conversation.location, connected.error());
+  return {};
 }
 
 Result<schema::ControlMessage> ask(Conversation& conversation, const schema::ControlMessage& what,

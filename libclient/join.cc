@@ -10,12 +10,14 @@
 #include <variant>
 
 #include "libclient/daemon_process.h"
+#include "libclient/service_advice.h"
 
 namespace oj::client {
 namespace {
 
 constexpr std::int64_t kPauseMsMin = 1;
 constexpr std::int64_t kPauseMsMax = 25;
+constexpr std::int64_t kServicePatienceMs = 5'000;  // with one that shows no sign of life
 constexpr int kStartsMax = 5;  // of daemons that end for a reason that may pass
 
 struct Tried {
@@ -101,6 +103,7 @@ Result<std::string> serving_runtime_folder(const Location& location,
 
 Result<Joined> join(const JoinRequest& request, ControlConnection& connection) {
   Starting starting;
+  Deadline service_patience = Deadline::in_ms(kServicePatienceMs);
   Error last{Code::kGone, "nobody serves it"};
   for (std::int64_t pause_ms = kPauseMsMin;; pause_ms = std::min(pause_ms * 2, kPauseMsMax)) {
     Result<std::string> runtime_folder = serving_runtime_folder(request.location, request.folder);
@@ -112,6 +115,11 @@ Result<Joined> join(const JoinRequest& request, ControlConnection& connection) {
       if (!tried.passing) return tried.error;
       last = std::move(tried.error);
       starting.patience = Deadline::in_ms(kStarterPatienceMs);
+      if (!request.location.service || has_traces(request.location)) {
+        service_patience = Deadline::in_ms(kServicePatienceMs);
+      } else if (service_patience.passed()) {
+        return last;  // not being restarted: it does not run
+      }
     } else if (!request.may_start) {
       return Error{Code::kGone, "no daemon serves " + request.location.text};
     } else if (auto started = starting.try_once(request); !started) {

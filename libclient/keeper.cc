@@ -36,9 +36,10 @@ bool wait_until(std::condition_variable& changed, std::unique_lock<std::mutex>& 
   return changed.wait_until(lock, at, reached);
 }
 
-schema::Hello hello_of(const OpenOptions& options) {
+schema::Hello hello_of(const ProcessIdentity& identity) {
   schema::Hello hello;
-  hello.command = options.command.empty() ? program_invocation_short_name : options.command;
+  hello.command = identity.command;
+  hello.identity = identity.said;
   return hello;
 }
 
@@ -119,7 +120,7 @@ void Keeper::sleep_until_something_happens() {
 
 Result<void> Keeper::tie(Deadline deadline, std::shared_ptr<Attachment> before) {
   JoinRequest request{
-      session_.location,          session_.folder, session_.options, hello_of(session_.options),
+      session_.location,          session_.folder, session_.options, hello_of(session_.identity),
       !session_.location.service, deadline,        stop_.get()};
   if (before && !before->lost() && !wants_another(before->number)) {
     request.hello.rejoin = true;

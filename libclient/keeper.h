@@ -23,6 +23,7 @@
 #include "base/result.h"
 #include "libclient/attachment.h"
 #include "libclient/control_connection.h"
+#include "libclient/process_identity.h"
 #include "libclient/region_change.h"
 
 namespace oj::client {
@@ -33,6 +34,7 @@ class Keeper {
     const Location& location;
     const journal::Folder& folder;
     const OpenOptions& options;
+    const ProcessIdentity& identity;
     CurrentAttachment& current;
     RegionChanges& changes;
   };

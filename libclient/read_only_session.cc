@@ -7,6 +7,7 @@
 
 #include "journal/reader.h"
 #include "libclient/join.h"
+#include "libclient/service_advice.h"
 #include "shm/watermarks.h"
 
 namespace oj::client {
@@ -30,11 +31,11 @@ Result<std::unique_ptr<ProcessSession>> ReadOnlySession::open(const Location& lo
                                                               const OpenOptions& options) {
   Result<journal::Folder> folder =
       journal::Folder::open(location.folder, journal::Folder::IfAbsent::kRefuse);
-  if (!folder) return folder.error();
+  if (!folder) return with_advice(location, folder.error());
   std::unique_ptr<ReadOnlySession> session(
       new ReadOnlySession(location, options, std::move(*folder)));
   const Deadline deadline = Deadline::in_ms(options.open_timeout_ms);
-  if (auto done = session->look(deadline); !done) return done.error();
+  if (auto done = session->look(deadline); !done) return with_advice(location, done.error());
   return std::unique_ptr<ProcessSession>(std::move(session));
 }
 

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "libclient/worker_session.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "libclient/service_advice.h"
 #include "schema/codec.h"
 #include "schema/operation.h"
 #include "shm/watermarks.h"
@@ -47,9 +45,10 @@ WorkerSession::WorkerSession(const Location& location, const OpenOptions& option
     : location_(location),
       options_(options),
       folder_(std::move(folder)),
+      identity_(ProcessIdentity::of_this_process(options_)),
       lanes_(current_),
       places_(folder_),
-      keeper_({location_, folder_, options_, current_, changes_}, [this](schema::SessionId former) {
+      keeper_({location_, folder_, options_, identity_, current_, changes_}, [this](schema::SessionId former) {
         lanes_.refresh();
         places_.refresh(current_.get().get());
         // Without room the new session is announced by nothing but its records: it works all the
@@ -63,9 +62,10 @@ Result<std::unique_ptr<ProcessSession>> WorkerSession::open(const Location& loca
   Result<journal::Folder> folder =
       journal::Folder::open(location.folder, location.service ? journal::Folder::IfAbsent::kRefuse
                                                               : journal::Folder::IfAbsent::kCreate);
-  if (!folder) return folder.error();
+  if (!folder) return with_advice(location, folder.error());
   std::unique_ptr<WorkerSession> session(new WorkerSession(location, options, std::move(*folder)));
-  if (auto done = session->keeper_.start(deadline); !done) return done.error();
+  if (auto done = session->keeper_.start(deadline); !done)
+    return with_advice(location, done.error());
   if (auto done = session->announce(0, deadline); !done) return done.error();
   return std::unique_ptr<ProcessSession>(std::move(session));
 }
@@ -86,13 +86,9 @@ WorkerSession::~WorkerSession() {
 }
 
 Result<void> WorkerSession::announce(schema::SessionId former, Deadline deadline) {
-  std::array<char, HOST_NAME_MAX + 1> host{};
-  (void)::gethostname(host.data(), host.size() - 1);
-  const std::string command =
-      options_.command.empty() ? program_invocation_short_name : options_.command;
-  const schema::SessionStarted started{static_cast<std::uint32_t>(::getpid()),
-                                       static_cast<std::uint32_t>(::getuid()), host.data(),
-                                       command};
+  std::vector<schema::Gpu> gpus;
+  schema::SessionStarted started = identity_.started(gpus);
+  started.former = former;
   const std::array<schema::Operation, 2> both = {
       schema::Operation(started),
       schema::Operation(schema::SessionEnded{former, schema::SessionEnded::Reason::kClosed})};

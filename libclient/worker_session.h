@@ -12,6 +12,7 @@
 #include "libclient/append_lanes.h"
 #include "libclient/attachment.h"
 #include "libclient/keeper.h"
+#include "libclient/process_identity.h"
 #include "libclient/process_session.h"
 #include "libclient/read_places.h"
 #include "libclient/region_change.h"
@@ -51,6 +52,7 @@ class WorkerSession final : public ProcessSession {
   const Location& location_;
   const OpenOptions& options_;
   const journal::Folder folder_;
+  const ProcessIdentity identity_;
   CurrentAttachment current_;
   RegionChanges changes_;
   AppendLanes lanes_;

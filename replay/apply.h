@@ -41,6 +41,10 @@ Outcome apply(Tables& tables, const schema::RecordHeader& header,
 Outcome apply(Tables& tables, const schema::RecordHeader& header,
               const schema::SetTrialSystemAttr& op);
 
+// apply_orphan.cc
+Outcome check(const Tables& tables, const schema::EndOrphan& op);
+Outcome apply(Tables& tables, const schema::RecordHeader& header, const schema::EndOrphan& op);
+
 // apply_session.cc
 Outcome check(const Tables& tables, const schema::SessionStarted& op);
 Outcome check(const Tables& tables, const schema::SessionEnded& op);

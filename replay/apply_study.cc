@@ -47,7 +47,7 @@ Outcome apply(Tables& tables, const schema::RecordHeader&, const schema::DeleteS
   StudyParts* const parts = tables.find_study(op.study);
   if (!parts) return {OutcomeCode::kNoSuchStudy, 0};
   for (const Trial& trial : parts->trials) {
-    if (trial.state == TrialState::kRunning) trial_stopped_running(tables, trial.session);
+    if (trial.state == TrialState::kRunning) trial_stopped_running(tables, trial);
     tables.trials.remove(trial.id);
   }
   tables.by_name.erase(parts->study->name);

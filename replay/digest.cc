@@ -25,7 +25,7 @@
 namespace oj::replay {
 namespace {
 
-constexpr std::string_view kFormat = "optjournal state 1";
+constexpr std::string_view kFormat = "optjournal state 2";
 
 class Canon {
  public:
@@ -182,11 +182,28 @@ void add(Canon& canon, const SessionInfo& session) {
   canon.number(std::uint64_t{session.uid});
   canon.text(session.host);
   canon.text(session.command);
+  canon.text(session.user);
+  canon.text(session.container);
+  canon.number(std::uint64_t{session.cuda_visible_devices.has_value()});
+  if (session.cuda_visible_devices) canon.text(*session.cuda_visible_devices);
+  canon.number(session.gpus.size());
+  for (const Gpu& gpu : session.gpus) {
+    canon.text(gpu.uuid);
+    canon.text(gpu.name);
+  }
+  canon.enumerant(session.orphans.kind);
+  canon.number(std::uint64_t{session.orphans.retries_max});
+  canon.number(session.birth.boot_id_high);
+  canon.number(session.birth.boot_id_low);
+  canon.number(session.birth.pid_namespace);
+  canon.number(session.birth.start_ticks);
   canon.number(session.started_us);
   canon.number(std::uint64_t{session.ended});
   canon.number(std::uint64_t{session.died});
+  canon.number(session.ended_us);
   canon.number(session.last_op_no);
-  canon.number(session.running_count);
+  canon.number(session.running.size());
+  for (const TrialId trial : session.running) canon.number(trial);
 }
 
 }  // namespace

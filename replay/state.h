@@ -62,6 +62,11 @@ struct Distribution {
 // the same kind as kInt. `a` is what the study has, `b` what is asked for.
 bool compatible(const Distribution& a, const schema::Distribution& b);
 
+struct Gpu {
+  std::string uuid, name;
+  bool operator==(const Gpu&) const = default;
+};
+
 struct Param {
   std::string name;
   double internal = 0;
@@ -100,6 +105,8 @@ struct Trial {
   void set_param(std::string_view name, double internal,
                  std::shared_ptr<const Distribution> distribution);
   void set_intermediate_value(const schema::IntermediateValue& value);
+  // After `params` were assigned as a whole.
+  void index_params();
   // Gives back what only an unfinished trial needs.
   void settle();
 
@@ -135,26 +142,34 @@ struct Study {
 // it was.
 enum class OutcomeCode : std::uint8_t {
   kDone,
-  kUnchanged,  // RUNNING asked of a RUNNING trial: Optuna's `False`
+  // RUNNING asked of a RUNNING trial: Optuna's `False`; or the end of an orphan that is none
+  kUnchanged,
   kNoSuchStudy,
   kNoSuchTrial,
   kStudyExists,    // the name is taken; `id` is the study that has it
   kTrialFinished,  // `id` is the trial's number
   kIncompatible,   // the study has the parameter with another kind of distribution
 };
+constexpr TrialId kNoTrial = UINT64_MAX;
 struct Outcome {
   OutcomeCode code = OutcomeCode::kDone;
-  std::uint64_t id = 0;  // the new StudyId or TrialId, or as said above
+  // The new StudyId or TrialId, or as said above. Of EndOrphan: the copy's, or kNoTrial.
+  std::uint64_t id = 0;
 };
 
 struct SessionInfo {
   SessionId id = 0;
   std::uint32_t pid = 0, uid = 0;
-  std::string host, command;
+  std::string host, command, user, container;
+  std::optional<std::string> cuda_visible_devices;
+  std::vector<Gpu> gpus;
+  schema::OrphanPolicy orphans;  // what it was told to say; mostly unset
+  schema::ProcessBirth birth;
   std::int64_t started_us = 0;
   bool ended = false, died = false;
-  std::uint64_t last_op_no = 0;     // the highest applied
-  std::uint64_t running_count = 0;  // RUNNING trials whose `session` this is
+  std::int64_t ended_us = 0;
+  std::uint64_t last_op_no = 0;  // the highest applied
+  std::set<TrialId> running;     // RUNNING trials whose `session` this is
 };
 
 class State {

@@ -29,7 +29,7 @@ bool beats(const Study& study, const Trial& trial, const Trial& best) {
 void leave_state(Tables& tables, Study& study, const Trial& trial) {
   --study.count_by_state[static_cast<std::size_t>(trial.state)];
   if (trial.state == TrialState::kWaiting) study.waiting.erase(trial.number);
-  if (trial.state == TrialState::kRunning) trial_stopped_running(tables, trial.session);
+  if (trial.state == TrialState::kRunning) trial_stopped_running(tables, trial);
 }
 
 void enter_state(Tables& tables, Study& study, const Trial& trial) {
@@ -37,18 +37,18 @@ void enter_state(Tables& tables, Study& study, const Trial& trial) {
   if (trial.state == TrialState::kWaiting) study.waiting.insert(trial.number);
   if (trial.state == TrialState::kRunning) {
     const auto session = tables.sessions.find(trial.session);
-    if (session != tables.sessions.end()) ++session->second.running_count;
+    if (session != tables.sessions.end()) session->second.running.insert(trial.id);
   }
   if (trial.state != TrialState::kComplete) return;
   if (study.best ? beats(study, trial, *study.best) : candidate_value(study, trial).has_value())
     study.best = &trial;
 }
 
-void trial_stopped_running(Tables& tables, SessionId session) {
-  const auto found = tables.sessions.find(session);
-  // None may be counted: the trial was made RUNNING before or without its session's SessionStarted.
-  if (found == tables.sessions.end() || found->second.running_count == 0) return;
-  if (--found->second.running_count > 0 || !found->second.ended) return;
+void trial_stopped_running(Tables& tables, const Trial& trial) {
+  const auto found = tables.sessions.find(trial.session);
+  // It may not count: it was made RUNNING before or without its session's SessionStarted.
+  if (found == tables.sessions.end() || found->second.running.erase(trial.id) == 0) return;
+  if (!found->second.running.empty() || !found->second.ended) return;
   if (tables.last_writer == &found->second) tables.last_writer = nullptr;
   tables.sessions.erase(found);
 }

@@ -50,8 +50,8 @@ struct Tables {
 void leave_state(Tables& tables, Study& study, const Trial& trial);
 void enter_state(Tables& tables, Study& study, const Trial& trial);
 
-// `study` has one trial less that counts for its session.
-void trial_stopped_running(Tables& tables, SessionId session);
+// The trial, still RUNNING, counts for its session no more.
+void trial_stopped_running(Tables& tables, const Trial& trial);
 
 std::string digest(const Tables& tables);
 

@@ -45,6 +45,12 @@ void Trial::set_param(std::string_view name, double internal,
   param_index_.added(params.size(), key_at);
 }
 
+void Trial::index_params() {
+  param_index_.drop();
+  const auto key_at = [this](std::size_t i) -> std::string_view { return params[i].name; };
+  param_index_.added(params.size(), key_at);
+}
+
 void Trial::set_intermediate_value(const schema::IntermediateValue& value) {
   auto& items = intermediate_values;
   const auto key_at = [&items](std::size_t i) { return items[i].step; };

@@ -27,6 +27,19 @@ struct Hello {
   monitor @4 :Bool;
   rejoin @5 :Bool;
   command @6 :Data;
+  identity @7 :Identity;
+}
+
+struct Identity {  # what a worker says of itself; absent: nothing
+  user @0 :Data;
+  container @1 :Data;
+  cudaVisibleDevices @2 :Data;  # absent: not set
+  gpus @3 :List(Gpu);
+}
+
+struct Gpu {
+  uuid @0 :Data;
+  name @1 :Data;
 }
 
 struct Welcome {
@@ -56,6 +69,7 @@ struct WorkerStatus {
   records @5 :UInt64;
   chunks @6 :UInt64;
   command @7 :Data;
+  identity @8 :Identity;
 }
 
 struct Status {

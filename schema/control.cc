@@ -16,7 +16,7 @@ namespace {
 namespace wire_control = wire::control;
 
 constexpr std::size_t kCommandBytesMax = 63;
-constexpr int kNestingMax = 8;  // Message, status, workers, command; each list element counts too
+constexpr int kNestingMax = 12;  // Message, status, workers, identity, gpus, name; each list element counts too
 
 capnp::Data::Reader as_data(std::string_view text) {
   return {reinterpret_cast<const kj::byte*>(text.data()), text.size()};
@@ -26,6 +26,19 @@ std::string text(capnp::Data::Reader data) {
 }
 std::string_view command_kept(std::string_view command) {
   return command.substr(0, kCommandBytesMax);
+}
+
+void write_identity(const WorkerIdentity& from, wire_control::Identity::Builder to) {
+  to.setUser(as_data(from.user));
+  to.setContainer(as_data(from.container));
+  if (from.cuda_visible_devices) to.setCudaVisibleDevices(as_data(*from.cuda_visible_devices));
+  if (from.gpus.empty()) return;
+  auto gpus = to.initGpus(static_cast<unsigned>(from.gpus.size()));
+  unsigned i = 0;
+  for (const GpuIdentity& gpu : from.gpus) {
+    gpus[i].setUuid(as_data(gpu.uuid));
+    gpus[i++].setName(as_data(gpu.name));
+  }
 }
 
 struct Write {
@@ -40,6 +53,7 @@ struct Write {
     to.setIncarnation(from.incarnation);
     to.setSession(from.session);
     to.setCommand(as_data(command_kept(from.command)));
+    write_identity(from.identity, to.initIdentity());
   }
   void operator()(const Welcome& from) {
     auto to = message.initWelcome();
@@ -96,8 +110,26 @@ struct Write {
     to.setStartedUs(from.started_us);
     to.setRecords(from.records);
     to.setChunks(from.chunks);
+    write_identity(from.identity, to.initIdentity());
   }
 };
+
+WorkerIdentity identity(wire_control::Identity::Reader from) {
+  using Kept = WorkerIdentity;
+  WorkerIdentity to;
+  to.user = text(from.getUser()).substr(0, Kept::kUserBytesMax);
+  to.container = text(from.getContainer()).substr(0, Kept::kContainerBytesMax);
+  if (from.hasCudaVisibleDevices()) {
+    to.cuda_visible_devices =
+        text(from.getCudaVisibleDevices()).substr(0, Kept::kCudaVisibleDevicesBytesMax);
+  }
+  for (const auto gpu : from.getGpus()) {
+    if (to.gpus.size() == Kept::kGpusMax) break;
+    to.gpus.push_back({text(gpu.getUuid()).substr(0, Kept::kGpuUuidBytesMax),
+                       text(gpu.getName()).substr(0, Kept::kGpuNameBytesMax)});
+  }
+  return to;
+}
 
 Hello hello(wire_control::Hello::Reader from) {
   Hello to;
@@ -108,6 +140,7 @@ Hello hello(wire_control::Hello::Reader from) {
   to.incarnation = from.getIncarnation();
   to.session = from.getSession();
   to.command = command_kept(text(from.getCommand()));
+  to.identity = identity(from.getIdentity());
   return to;
 }
 
@@ -132,6 +165,7 @@ WorkerStatus worker(wire_control::WorkerStatus::Reader from) {
   to.started_us = from.getStartedUs();
   to.records = from.getRecords();
   to.chunks = from.getChunks();
+  to.identity = identity(from.getIdentity());
   return to;
 }
 

@@ -18,6 +18,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <variant>
@@ -32,6 +33,21 @@ constexpr std::uint32_t kControlVersion = 1;
 constexpr std::size_t kControlMessageBytesMax =
     256 * 1024;  // a packet; Status with 1,024 workers fits
 
+// What a worker says of itself, for people. Longer texts are cut, more GPUs left out.
+struct GpuIdentity {
+  std::string uuid = {}, name = {};  // at most 47 and 63 bytes
+};
+struct WorkerIdentity {
+  static constexpr std::size_t kUserBytesMax = 31, kContainerBytesMax = 63;
+  static constexpr std::size_t kCudaVisibleDevicesBytesMax = 255, kGpusMax = 16;
+  static constexpr std::size_t kGpuUuidBytesMax = 47, kGpuNameBytesMax = 63;
+
+  std::string user = {};                                  // as the worker finds it; "": not said
+  std::string container = {};                             // "": none that it knows of
+  std::optional<std::string> cuda_visible_devices = {};   // none: not set
+  std::vector<GpuIdentity> gpus = {};  // that it may use, as far as NVML was there to be asked
+};
+
 struct Hello {
   std::uint32_t version = kControlVersion;
   bool monitor = false;  // wants no worker slot: asks status, or maps the region read-only
@@ -41,6 +57,7 @@ struct Hello {
   std::uint64_t incarnation = 0;
   SessionId session = 0;
   std::string command = {};  // for people: the program's name, at most 63 bytes are kept
+  WorkerIdentity identity = {};
 };
 struct Welcome {
   std::uint64_t generation = 0;
@@ -61,6 +78,7 @@ struct WorkerStatus {
   std::string command = {};
   std::int64_t started_us = 0;
   std::uint64_t records = 0, chunks = 0;
+  WorkerIdentity identity = {};
 };
 struct Status {
   std::string daemon_version = {}, folder = {};

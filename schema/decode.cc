@@ -206,6 +206,37 @@ SetTrialStateValues set_trial_state_values(wire::SetTrialStateValues::Reader fro
   return op;
 }
 
+OrphanPolicy orphan_policy(wire::OrphanPolicy::Reader from) {
+  const auto kind = static_cast<std::uint16_t>(from.getKind());
+  if (kind > static_cast<std::uint16_t>(OrphanPolicy::Kind::kOptuna))
+    unknown("a policy for orphans is newer than this build");
+  return {.kind = static_cast<OrphanPolicy::Kind>(kind), .retries_max = from.getRetriesMax()};
+}
+
+SessionStarted session_started(wire::SessionStarted::Reader from, Arena& arena) {
+  const auto wire = from.getGpus();
+  const std::span<Gpu> gpus = arena.array<Gpu>(wire.size());
+  for (unsigned i = 0; i < wire.size(); ++i)
+    gpus[i] = {.uuid = text(wire[i].getUuid()), .name = text(wire[i].getName())};
+  SessionStarted to{.pid = from.getPid(),
+                    .uid = from.getUid(),
+                    .host = text(from.getHost()),
+                    .command = text(from.getCommand()),
+                    .user = text(from.getUser()),
+                    .container = text(from.getContainer()),
+                    .cuda_visible_devices = {},
+                    .gpus = gpus,
+                    .orphans = orphan_policy(from.getOrphans()),
+                    .former = from.getFormer(),
+                    .birth = {.boot_id_high = from.getBootIdHigh(),
+                              .boot_id_low = from.getBootIdLow(),
+                              .pid_namespace = from.getPidNamespace(),
+                              .start_ticks = from.getStartTicks()}};
+  if (from.hasCudaVisibleDevices())
+    to.cuda_visible_devices = text(from.getCudaVisibleDevices());
+  return to;
+}
+
 SessionEnded session_ended(wire::SessionEnded::Reader from) {
   const auto reason = static_cast<std::uint16_t>(from.getReason());
   if (reason > static_cast<std::uint16_t>(SessionEnded::Reason::kDied))
@@ -222,7 +253,7 @@ bool is_absent(wire::Record::Reader record) {
 
 // One operation; `from` is no batch.
 void read_operation(wire::Record::Reader from, Arena& arena, std::vector<Operation>& to) {
-  if (from.which() <= wire::Record::BATCH && is_absent(from)) corrupt("the operation is absent");
+  if (from.which() <= wire::Record::END_ORPHAN && is_absent(from)) corrupt("the operation is absent");
   switch (from.which()) {
     case wire::Record::CREATE_STUDY:
       to.emplace_back(create_study(from.getCreateStudy(), arena));
@@ -267,18 +298,21 @@ void read_operation(wire::Record::Reader from, Arena& arena, std::vector<Operati
       to.emplace_back(SetTrialSystemAttr{wire.getOwner(), attr(wire)});
       return;
     }
-    case wire::Record::SESSION_STARTED: {
-      const auto wire = from.getSessionStarted();
-      to.emplace_back(SessionStarted{wire.getPid(), wire.getUid(), text(wire.getHost()),
-                                     text(wire.getCommand())});
+    case wire::Record::SESSION_STARTED:
+      to.emplace_back(session_started(from.getSessionStarted(), arena));
       return;
-    }
     case wire::Record::SESSION_ENDED:
       to.emplace_back(session_ended(from.getSessionEnded()));
       return;
     case wire::Record::TOMBSTONE:
       to.emplace_back(Tombstone{text(from.getTombstone().getReason())});
       return;
+    case wire::Record::END_ORPHAN: {
+      const auto wire = from.getEndOrphan();
+      to.emplace_back(
+          EndOrphan{wire.getTrial(), wire.getSession(), wire.getTimeUs(), wire.getRetriesMax()});
+      return;
+    }
     case wire::Record::BATCH: corrupt("a batch within a batch");
   }
   unknown("the operation is newer than this build");

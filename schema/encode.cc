@@ -104,12 +104,19 @@ struct Words {
   std::size_t operator()(const SetTrialUserAttr& op) const { return owned_attr(op.attr); }
   std::size_t operator()(const SetTrialSystemAttr& op) const { return owned_attr(op.attr); }
   std::size_t operator()(const SessionStarted& op) const {
-    return capnp::sizeInWords<wire::SessionStarted>() + bytes_words(op.host.size()) +
-           bytes_words(op.command.size());
+    std::size_t words = capnp::sizeInWords<wire::SessionStarted>();
+    for (const std::string_view text : {op.host, op.command, op.user, op.container,
+                                        op.cuda_visible_devices.value_or(std::string_view())})
+      words += bytes_words(text.size());
+    if (op.orphans != OrphanPolicy()) words += capnp::sizeInWords<wire::OrphanPolicy>();
+    return words + list_words<wire::Gpu>(op.gpus, [](const Gpu& gpu) {
+             return bytes_words(gpu.uuid.size()) + bytes_words(gpu.name.size());
+           });
   }
   std::size_t operator()(const SessionEnded&) const {
     return capnp::sizeInWords<wire::SessionEnded>();
   }
+  std::size_t operator()(const EndOrphan&) const { return capnp::sizeInWords<wire::EndOrphan>(); }
   std::size_t operator()(const Tombstone& op) const {
     return capnp::sizeInWords<wire::Tombstone>() + bytes_words(op.reason.size());
   }
@@ -272,11 +279,39 @@ struct Write {
     to.setUid(op.uid);
     to.setHost(as_data(op.host));
     to.setCommand(as_data(op.command));
+    to.setUser(as_data(op.user));
+    to.setContainer(as_data(op.container));
+    if (op.cuda_visible_devices) to.setCudaVisibleDevices(as_data(*op.cuda_visible_devices));
+    if (!op.gpus.empty()) {
+      auto gpus = to.initGpus(list_size(op.gpus.size()));
+      unsigned i = 0;
+      for (const Gpu& gpu : op.gpus) {
+        gpus[i].setUuid(as_data(gpu.uuid));
+        gpus[i++].setName(as_data(gpu.name));
+      }
+    }
+    if (op.orphans != OrphanPolicy()) {
+      auto orphans = to.initOrphans();
+      orphans.setKind(static_cast<wire::OrphanPolicy::Kind>(op.orphans.kind));
+      orphans.setRetriesMax(op.orphans.retries_max);
+    }
+    to.setFormer(op.former);
+    to.setBootIdHigh(op.birth.boot_id_high);
+    to.setBootIdLow(op.birth.boot_id_low);
+    to.setPidNamespace(op.birth.pid_namespace);
+    to.setStartTicks(op.birth.start_ticks);
   }
   void operator()(const SessionEnded& op) {
     auto to = record.initSessionEnded();
     to.setSession(op.session);
     to.setReason(static_cast<wire::SessionEnded::Reason>(op.reason));
+  }
+  void operator()(const EndOrphan& op) {
+    auto to = record.initEndOrphan();
+    to.setTrial(op.trial);
+    to.setSession(op.session);
+    to.setTimeUs(op.time_us);
+    to.setRetriesMax(op.retries_max);
   }
   void operator()(const Tombstone& op) { record.initTombstone().setReason(as_data(op.reason)); }
 };

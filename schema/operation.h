@@ -136,14 +136,54 @@ struct SetTrialSystemAttr {
   TrialId trial = 0;
   Attr attr = {};
 };
+struct Gpu {
+  std::string_view uuid = {}, name = {};
+};
+// What becomes of a RUNNING trial whose session died (replay/orphans.h).
+struct OrphanPolicy {
+  enum class Kind : std::uint8_t {
+    kUnset = 0,
+    kKeep = 1,    // it stays RUNNING
+    kFail = 2,    // FAIL
+    kRetry = 3,   // FAIL, and a WAITING copy of it, at most `retries_max` times in a row
+    kOptuna = 4,  // left to Optuna's fail_stale_trials() and its callback
+  };
+  Kind kind = Kind::kUnset;
+  std::uint32_t retries_max = 0;  // of kRetry: at least 1
+  bool operator==(const OrphanPolicy&) const = default;
+};
+// Which process, among all that ever ran on this machine. Zeros: not known.
+struct ProcessBirth {
+  std::uint64_t boot_id_high = 0, boot_id_low = 0;
+  std::uint64_t pid_namespace = 0;  // inode number of /proc/self/ns/pid
+  std::uint64_t start_ticks = 0;    // field 22 of /proc/self/stat
+  bool operator==(const ProcessBirth&) const = default;
+};
 struct SessionStarted {  // the session is the record's
   std::uint32_t pid = 0, uid = 0;
   std::string_view host = {}, command = {};
+  std::string_view user = {}, container = {};  // container: empty if none is known
+  std::optional<std::string_view> cuda_visible_devices = {};
+  std::span<const Gpu> gpus = {};  // that it may use, as far as NVML was there to be asked
+  OrphanPolicy orphans = {};       // for its own trials
+  // The session that this one takes the place and the RUNNING trials of: of the same process, in a
+  // region that was replaced. 0: none.
+  SessionId former = 0;
+  ProcessBirth birth = {};
 };
 struct SessionEnded {
   SessionId session = 0;
   enum class Reason : std::uint8_t { kClosed = 0, kDied = 1 };
   Reason reason = Reason::kClosed;
+};
+// Fails the trial if it is RUNNING, of `session`, and that has died; with `retries_max` > 0 and
+// fewer retries so far also creates a WAITING copy. Otherwise changes nothing, so it may be issued
+// by many, and again.
+struct EndOrphan {
+  TrialId trial = 0;
+  SessionId session = 0;
+  std::int64_t time_us = 0;
+  std::uint32_t retries_max = 0;
 };
 struct Tombstone {  // stands where a published record failed its checks
   std::string_view reason = {};
@@ -152,7 +192,7 @@ struct Tombstone {  // stands where a published record failed its checks
 using Operation =
     std::variant<CreateStudy, DeleteStudy, SetStudyUserAttr, SetStudySystemAttr, CreateTrial,
                  SetTrialParam, SetTrialStateValues, SetTrialIntermediateValue, SetTrialUserAttr,
-                 SetTrialSystemAttr, SessionStarted, SessionEnded, Tombstone>;
+                 SetTrialSystemAttr, SessionStarted, SessionEnded, Tombstone, EndOrphan>;
 
 // "createStudy", "setTrialParam", ...: the union arm's name in record.capnp; used by logs and the
 // CLI.

@@ -8,7 +8,7 @@
 #
 # Names, keys and texts are Data, not Text: they may hold NUL, and lone surrogates, which are no
 # UTF-8. Hot operations are laid out to be small; sizes are listed in
-# docs/operations-of-a-record.md.
+# docs/decisions/0020-one-arm-an-operation.md.
 #
 # SPDX-License-Identifier: MIT
 @0xf3bf1aa3dbc2149c;
@@ -32,6 +32,7 @@ struct Record {
     sessionEnded @11 :SessionEnded;
     tombstone @12 :Tombstone;
     batch @13 :List(Record);  # two or more operations, atomic together; batches do not nest
+    endOrphan @14 :EndOrphan;
   }
 }
 
@@ -145,6 +146,34 @@ struct SessionStarted {
   uid @1 :UInt32;
   host @2 :Data;
   command @3 :Data;
+  user @4 :Data;
+  container @5 :Data;  # empty: none that the process knows of
+  cudaVisibleDevices @6 :Data;  # absent: not set, which is not the same as empty
+  gpus @7 :List(Gpu);  # those that it may use, as far as NVML was there to be asked
+  orphans @8 :OrphanPolicy;  # for its own trials; absent: the study's counts, or the service's
+  former @9 :UInt64;  # the session that this one takes the place and the trials of; 0: none
+  # What tells this process from all others, also after its region is gone; 0: not known.
+  bootIdHigh @10 :UInt64;
+  bootIdLow @11 :UInt64;
+  pidNamespace @12 :UInt64;  # inode number of /proc/self/ns/pid
+  startTicks @13 :UInt64;  # field 22 of /proc/self/stat
+}
+
+struct Gpu {
+  uuid @0 :Data;
+  name @1 :Data;
+}
+
+struct OrphanPolicy {  # what becomes of a RUNNING trial whose session died
+  kind @0 :Kind;
+  retriesMax @1 :UInt32;  # of retry
+  enum Kind {
+    unset @0;
+    keep @1;
+    fail @2;
+    retry @3;
+    optuna @4;  # left to Optuna's fail_stale_trials and its callback
+  }
 }
 
 struct SessionEnded {
@@ -154,6 +183,15 @@ struct SessionEnded {
     closed @0;
     died @1;
   }
+}
+
+# Fails the trial, if it is still RUNNING and of that session, and the session has died. With
+# retriesMax > 0 and fewer retries in its history, also creates a WAITING copy.
+struct EndOrphan {
+  trial @0 :UInt64;
+  session @1 :UInt64;
+  timeUs @2 :Int64;
+  retriesMax @3 :UInt32;
 }
 
 struct Tombstone {

@@ -47,6 +47,9 @@ inline std::string described(const schema::Attr& attr) {
 inline std::string described(const schema::IntermediateValue& value) {
   return described(value.step) + described(value.value);
 }
+inline std::string described(const schema::Gpu& gpu) {
+  return described(gpu.uuid) + described(gpu.name);
+}
 inline std::string described(const schema::Param& param);
 template <class T>
 std::string described(std::span<const T> items) {
@@ -101,10 +104,19 @@ struct Described {
   }
   std::string operator()(const schema::SessionStarted& op) {
     return std::to_string(op.pid) + " " + std::to_string(op.uid) + " " + described(op.host) +
-           described(op.command);
+           described(op.command) + described(op.user) + described(op.container) +
+           described(op.cuda_visible_devices) + described(op.gpus) +
+           std::to_string(static_cast<int>(op.orphans.kind)) + " " +
+           std::to_string(op.orphans.retries_max) + " " + described(op.former) +
+           described(op.birth.boot_id_high) + described(op.birth.boot_id_low) +
+           described(op.birth.pid_namespace) + described(op.birth.start_ticks);
   }
   std::string operator()(const schema::SessionEnded& op) {
     return described(op.session) + std::to_string(static_cast<int>(op.reason));
+  }
+  std::string operator()(const schema::EndOrphan& op) {
+    return described(op.trial) + described(op.session) + described(op.time_us) +
+           std::to_string(op.retries_max);
   }
   std::string operator()(const schema::Tombstone& op) { return described(op.reason); }
 };

@@ -44,6 +44,7 @@ class RandomOperations {
     attrs_.clear();
     doubles_.clear();
     steps_.clear();
+    gpus_.clear();
     directions_.clear();
   }
 
@@ -147,6 +148,21 @@ class RandomOperations {
       direction = static_cast<schema::Direction>(below(3));
     return {text(), directions};
   }
+  schema::SessionStarted session_started() {
+    schema::SessionStarted op{static_cast<std::uint32_t>(below(100'000)), 1000, text(), text()};
+    if (chance(2)) return op;
+    op.user = text();
+    op.container = text();
+    if (chance(2)) op.cuda_visible_devices = text();
+    auto& gpus = gpus_.emplace_back(below(3));
+    for (schema::Gpu& gpu : gpus) gpu = {text(), text()};
+    op.gpus = gpus;
+    op.orphans = {static_cast<schema::OrphanPolicy::Kind>(below(5)),
+                  static_cast<std::uint32_t>(below(4))};
+    op.former = id();
+    op.birth = {below(UINT64_MAX), below(3), below(3), below(UINT64_MAX)};
+    return op;
+  }
   schema::CreateTrial create_trial() {
     schema::CreateTrial op;
     op.study = id();
@@ -176,11 +192,12 @@ class RandomOperations {
   std::deque<std::vector<double>> doubles_;
   std::deque<std::vector<schema::IntermediateValue>> steps_;
   std::deque<std::vector<schema::Direction>> directions_;
+  std::deque<std::vector<schema::Gpu>> gpus_;
 };
 
 // Weighted towards what a study's life consists of; the rare kinds come often enough all the same.
 inline schema::Operation RandomOperations::operation() {
-  switch (below(32)) {
+  switch (below(36)) {
     case 0:
     case 1: return create_study();
     case 2: return schema::DeleteStudy{id()};
@@ -209,12 +226,12 @@ inline schema::Operation RandomOperations::operation() {
     case 25: return schema::SetTrialUserAttr{id(), attr()};
     case 26:
     case 27: return schema::SetTrialSystemAttr{id(), attr()};
-    case 28:
-      return schema::SessionStarted{static_cast<std::uint32_t>(below(100'000)), 1000, text(),
-                                    text()};
+    case 28: return session_started();
     case 29:
     case 30: return schema::SessionEnded{id(), static_cast<schema::SessionEnded::Reason>(below(2))};
-    default: return schema::Tombstone{text()};
+    case 31: return schema::Tombstone{text()};
+    default:
+      return schema::EndOrphan{id(), below(4), integer(), static_cast<std::uint32_t>(below(4))};
   }
 }
 

@@ -199,6 +199,20 @@ nb::object NativeStorage::status() {
     entry["session"] = worker.session;
     entry["name"] = text_to_python(worker.command);
     entry["started"] = datetime_to_python(worker.started_us);
+    entry["user"] = text_to_python(worker.identity.user);
+    entry["container"] = text_to_python(worker.identity.container);
+    entry["cuda_visible_devices"] =
+        worker.identity.cuda_visible_devices
+            ? text_to_python(*worker.identity.cuda_visible_devices)
+            : nb::none();
+    nb::list gpus;
+    for (const schema::GpuIdentity& gpu : worker.identity.gpus) {
+      nb::dict one;
+      one["uuid"] = text_to_python(gpu.uuid);
+      one["name"] = text_to_python(gpu.name);
+      gpus.append(one);
+    }
+    entry["gpus"] = gpus;
     entry["records"] = worker.records;
     entry["chunks"] = worker.chunks;
     workers.append(entry);

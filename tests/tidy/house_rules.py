@@ -45,6 +45,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "spdlog/": ("daemon",),
     "fmt/": ("daemon", "cli"),
     "CLI/": ("daemon", "cli"),
+    "toml++/": ("daemon",),
     "nlohmann/": ("cli", "examples"),
     "xxhash.h": ("replay",),
     "nanobind/": ("python",),

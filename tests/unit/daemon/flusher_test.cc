@@ -8,20 +8,38 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
+#include <cstddef>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/fd.h"
+#include "daemon/heartbeat.h"
+#include "daemon/supervisor.h"
 #include "journal/folder.h"
 #include "journal/reader.h"
 #include "journal/recovery.h"
 #include "shm/producer.h"
 #include "shm/watermarks.h"
+
+// The system's, unless a test holds whoever calls it.
+std::atomic<bool> hold_fdatasync{false}, held_in_fdatasync{false};
+extern "C" int fdatasync(int fd) {
+  held_in_fdatasync = hold_fdatasync.load();
+  while (hold_fdatasync) usleep(200);
+  return static_cast<int>(syscall(SYS_fdatasync, fd));
+}
 
 namespace oj::daemon {
 namespace {
@@ -180,6 +198,121 @@ TEST_F(FlusherOfARegion, WithoutRecordsDrainsAtOnce) {
   flusher_->start();
   EXPECT_EQ(drain(), Flusher::End::kDrained);
   EXPECT_TRUE(on_disk().empty());
+}
+
+// A supervisor, as far as the daemon can tell.
+class Ear {
+ public:
+  Ear() {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    socklen_t size = sizeof(sa_family_t);  // the kernel chooses an abstract name
+    EXPECT_EQ(bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+    size = sizeof address;
+    EXPECT_EQ(getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+    std::string name(address.sun_path, size - offsetof(sockaddr_un, sun_path));
+    name[0] = '@';
+    setenv("NOTIFY_SOCKET", name.c_str(), 1);
+    setenv("WATCHDOG_USEC", "3000", 1);
+    supervisor_ = Supervisor::from_environment();
+  }
+  const Supervisor& supervisor() const { return supervisor_; }
+  // What was told since this was last asked.
+  std::vector<std::string> heard() {
+    std::vector<std::string> all;
+    std::array<char, 512> buffer;
+    for (;;) {
+      const ssize_t got = recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+      if (got < 0) return all;
+      all.emplace_back(buffer.data(), static_cast<std::size_t>(got));
+    }
+  }
+
+ private:
+  Fd socket_{socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  Supervisor supervisor_;
+};
+
+bool eventually(const std::function<bool()>& is_so) {
+  const Deadline watchdog = Deadline::in_ms(60'000);
+  while (!is_so()) {
+    if (watchdog.passed()) return false;
+    usleep(200);
+  }
+  return true;
+}
+
+const std::vector<std::string> kAlive = {"WATCHDOG=1"};
+constexpr std::int64_t kBeatNs = 1'000'000;
+
+TEST_F(FlusherOfARegion, AnswersBeatsInItsSleep) {
+  Ear ear;
+  EXPECT_EQ(ear.supervisor().patience_ns(), 3 * kBeatNs);
+  Heartbeat heartbeat(ear.supervisor(), *flusher_);
+  flusher_->start();
+  for (std::int64_t beat = 1; beat < 20; ++beat) {
+    EXPECT_EQ(heartbeat.left_ms(beat * kBeatNs), 0);
+    heartbeat.look(beat * kBeatNs, "well");
+    EXPECT_EQ(heartbeat.left_ms(beat * kBeatNs), 1);
+    heartbeat.look(beat * kBeatNs, "not due, not said");
+    const auto heard = ear.heard();
+    EXPECT_EQ(heard, beat == 1 ? std::vector<std::string>({"WATCHDOG=1", "STATUS=well"}) : kAlive);
+    EXPECT_TRUE(eventually([&] { return flusher_->orders().beat_answered(); }));
+  }
+  EXPECT_EQ(drain(), Flusher::End::kDrained);
+}
+
+// It is never started, as one that goes round in a loop would look.
+TEST_F(FlusherOfARegion, ThatAnswersNothingIsToldToNobody) {
+  Ear ear;
+  Heartbeat heartbeat(ear.supervisor(), *flusher_);
+  heartbeat.look(1 * kBeatNs, "");
+  EXPECT_EQ(ear.heard(), kAlive);  // nothing was asked before
+  for (std::int64_t beat = 2; beat < 10; ++beat) heartbeat.look(beat * kBeatNs, "");
+  EXPECT_EQ(ear.heard(), std::vector<std::string>{});
+}
+
+TEST_F(FlusherOfARegion, CountsAsAliveWhileTheDiskTakesItsTime) {
+  Ear ear;
+  Heartbeat heartbeat(ear.supervisor(), *flusher_);
+  shm::Producer producer(region_, worker_);
+  publish(producer, "record");
+  hold_fdatasync = true;
+  flusher_->start();
+  ASSERT_TRUE(eventually([] { return held_in_fdatasync.load(); }));
+  EXPECT_NE(flusher_->in_disk_call_since_ns(), 0);
+  for (std::int64_t beat = 1; beat < 10; ++beat) {
+    heartbeat.look(beat * kBeatNs, "");
+    EXPECT_EQ(ear.heard(), kAlive);
+  }
+  EXPECT_FALSE(flusher_->orders().beat_answered());
+  heartbeat.look_while_stopping(10 * kBeatNs);
+  EXPECT_EQ(ear.heard(), (std::vector<std::string>{"WATCHDOG=1", "EXTEND_TIMEOUT_USEC=3000"}));
+  hold_fdatasync = false;
+  EXPECT_EQ(drain(), Flusher::End::kDrained);
+  EXPECT_EQ(flusher_->in_disk_call_since_ns(), 0);
+}
+
+TEST(Supervisor, IsNobodyWithoutAnAddress) {
+  for (const char* address : {"", "relative",
+                              "/far/too/long/for/an/address/of/a/socket/xxxxxxxxxxxxxxx"
+                              "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}) {
+    setenv("NOTIFY_SOCKET", address, 1);
+    setenv("WATCHDOG_USEC", "3000", 1);
+    const Supervisor supervisor = Supervisor::from_environment();
+    EXPECT_FALSE(supervisor.listens()) << address;
+    EXPECT_EQ(supervisor.patience_ns(), 0);
+    supervisor.tell("READY=1");
+    EXPECT_EQ(getenv("NOTIFY_SOCKET"), nullptr);
+  }
+}
+
+TEST(Supervisor, HasNoPatienceForAnotherProcess) {
+  const std::string other = std::to_string(getpid() + 1);
+  setenv("NOTIFY_SOCKET", "@somebody", 1);
+  setenv("WATCHDOG_USEC", "3000", 1);
+  setenv("WATCHDOG_PID", other.c_str(), 1);
+  EXPECT_EQ(Supervisor::from_environment().patience_ns(), 0);
 }
 
 }  // namespace

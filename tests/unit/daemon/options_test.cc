@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "daemon/option_table.h"
+
 namespace oj::daemon {
 namespace {
 

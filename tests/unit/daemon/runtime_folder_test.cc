@@ -34,7 +34,7 @@ class RuntimeFolder : public ::testing::Test {
   }
   std::string chosen(const Options& options = {}) const {
     const journal::Folder of = folder();
-    auto path = choose_runtime_folder(of, options, *rights_of(of));
+    auto path = choose_runtime_folder(of, options, *rights_of(of, Options{}));
     EXPECT_TRUE(path);
     return *path;
   }
@@ -65,9 +65,24 @@ TEST_F(RuntimeFolder, OfAFolderSharedWithAGroupIsWhereTheGroupCanGetTo) {
   ASSERT_EQ(chmod(of.path().c_str(), 0770), 0);
   setenv("XDG_RUNTIME_DIR", memory_.c_str(), 1);
   EXPECT_TRUE(chosen().starts_with("/dev/shm/")) << chosen();
-  const Rights rights = *rights_of(of);
+  const Rights rights = *rights_of(of, Options{});
   EXPECT_EQ(rights.folder_mode, 0770u);
   EXPECT_EQ(rights.file_mode, 0660u);
+}
+
+TEST_F(RuntimeFolder, OfAServiceIsForTheGroupThatMayReadItsFolder) {
+  const journal::Folder of = folder();
+  Options service;
+  service.service = "hpo";
+  ASSERT_EQ(chmod(of.path().c_str(), 0750), 0);
+  EXPECT_EQ(rights_of(of, service)->folder_mode, 0750u);
+  EXPECT_EQ(rights_of(of, service)->file_mode, 0660u);
+  EXPECT_EQ(rights_of(of, service)->group, getegid());
+  EXPECT_EQ(rights_of(of, Options{})->folder_mode, 0700u);
+  EXPECT_EQ(rights_of(of, Options{})->file_mode, 0600u);
+  ASSERT_EQ(chmod(of.path().c_str(), 0700), 0);
+  EXPECT_EQ(rights_of(of, service)->folder_mode, 0700u);
+  EXPECT_EQ(rights_of(of, service)->file_mode, 0600u);
 }
 
 TEST_F(RuntimeFolder, ThatWasGivenIsTaken) {

@@ -46,6 +46,7 @@ struct ModelTrial {
   Dict<P> params;
   Dict<std::string> user, system, steps;
   SessionId session = 0;
+  std::vector<std::uint64_t> history;  // the numbers of those that it is a retry of
 };
 
 struct Model {
@@ -122,6 +123,7 @@ struct Model {
       put(trial.system, std::string(attr.key), described(attr.value));
     for (const IntermediateValue& value : op.intermediate_values) put_step(trial, value);
     trial.session = session;
+    if (!known(session)) uncounted.insert(trial_ids);
     studies[op.study].trials.push_back(trial_ids);
     trials[trial_ids] = std::move(trial);
     return {Code::kDone, trial_ids++};
@@ -143,6 +145,8 @@ struct Model {
     if (op.state == schema::TrialState::kRunning) {
       trial.start = op.time_us;
       trial.session = session;
+      uncounted.erase(op.trial);
+      if (!known(session)) uncounted.insert(op.trial);
     }
     if (is_finished(op.state)) trial.complete = op.time_us;
     return {};
@@ -164,8 +168,77 @@ struct Model {
   Outcome apply(const SetTrialSystemAttr& op, SessionId) {
     return trial_attr(op.trial, &ModelTrial::system, op.attr);
   }
-  Outcome apply(const SessionStarted&, SessionId) { return {}; }
-  Outcome apply(const SessionEnded&, SessionId) { return {}; }
+  // As the words say: dead sessions are those that died while they had a RUNNING trial, for as long
+  // as they have one.
+  std::set<SessionId> alive, dead;
+  bool has_running(SessionId session) const {
+    for (const auto& [id, trial] : trials) {
+      if (trial.session == session && trial.state == schema::TrialState::kRunning && counted(id))
+        return true;
+    }
+    return false;
+  }
+  // Trials made RUNNING by a session that was not known then, or has closed, are nobody's.
+  std::set<TrialId> uncounted;
+  bool counted(TrialId id) const { return !uncounted.contains(id); }
+  void forget_spent() { std::erase_if(dead, [&](SessionId id) { return !has_running(id); }); }
+  bool known(SessionId session) const { return alive.contains(session) || dead.contains(session); }
+
+  Outcome apply(const SessionStarted& op, SessionId session) {
+    if (known(session)) return {};
+    alive.insert(session);
+    if (!known(op.former) || op.former == session) return {};
+    for (auto& [id, trial] : trials) {
+      if (trial.session == op.former && trial.state == schema::TrialState::kRunning && counted(id))
+        trial.session = session;
+    }
+    return {};
+  }
+  Outcome apply(const SessionEnded& op, SessionId) {
+    if (alive.erase(op.session) == 0) return {};
+    if (op.reason == SessionEnded::Reason::kDied) {
+      dead.insert(op.session);
+      return {};
+    }
+    for (const auto& [id, trial] : trials) {
+      if (trial.session == op.session) uncounted.insert(id);
+    }
+    return {};
+  }
+  Outcome apply(const EndOrphan& op, SessionId) {
+    if (const Outcome outcome = updatable(op.trial); outcome.code != Code::kDone) return outcome;
+    ModelTrial& trial = trials[op.trial];
+    if (trial.state != schema::TrialState::kRunning || trial.session != op.session ||
+        !dead.contains(op.session))
+      return {Code::kUnchanged, 0};
+    trial.state = schema::TrialState::kFail;
+    trial.complete = op.time_us;
+    std::vector<std::uint64_t> history = trial.history;
+    history.push_back(trial.number);
+    if (history.size() > op.retries_max) return {Code::kDone, kNoTrial};
+    ModelTrial copy;
+    copy.study = trial.study;
+    copy.number = studies[trial.study].trials.size();
+    copy.state = schema::TrialState::kWaiting;
+    copy.params = trial.params;
+    copy.user = trial.user;
+    // {"failed_trial": number, "retry_history": [], **system_attrs}, then the appended history
+    put(copy.system, "failed_trial",
+        described(schema::Value{.kind = schema::Value::Kind::kInt64,
+                                .int64 = static_cast<std::int64_t>(trial.number)}));
+    put(copy.system, "retry_history", std::string());
+    for (const auto& [key, value] : trial.system) put(copy.system, key, value);
+    std::string list;
+    for (const std::uint64_t number : history)
+      list += (list.empty() ? "[" : ", ") + std::to_string(number);
+    list += "]";
+    put(copy.system, "retry_history",
+        described(schema::Value{.kind = schema::Value::Kind::kJson, .text = list}));
+    copy.history = history;
+    studies[trial.study].trials.push_back(trial_ids);
+    trials[trial_ids] = std::move(copy);
+    return {Code::kDone, trial_ids++};
+  }
   Outcome apply(const Tombstone&, SessionId) { return {}; }
 
   // As Optuna's BaseStorage.get_best_trial: the first of the best, by number.
@@ -239,6 +312,11 @@ void expect_same(const ModelTrial& model, const replay::Trial& trial) {
 void expect_same(const Model& model, const State& state) {
   EXPECT_EQ(state.study_id_count(), model.study_ids);
   EXPECT_EQ(state.trial_id_count(), model.trial_ids);
+  EXPECT_EQ(state.sessions().size(), model.alive.size() + model.dead.size());
+  for (const auto& [id, session] : state.sessions()) {
+    EXPECT_EQ(session.died, model.dead.contains(id)) << id;
+    EXPECT_EQ(!session.running.empty(), model.has_running(id)) << id;
+  }
   ASSERT_EQ(state.studies().size(), model.studies.size());
   for (TrialId id = 0; id <= model.trial_ids; ++id)
     EXPECT_EQ(state.trial(id) != nullptr, model.trials.contains(id));
@@ -273,11 +351,12 @@ void run(std::uint64_t seed, std::uint64_t ids_max, int operations, int compare_
   Model model;
   for (int i = 0; i < operations && !::testing::Test::HasFailure(); ++i) {
     const Operation operation = random.operation();
-    const SessionId session = 1 + random.below(3);
+    const SessionId session = 1 + random.below(3);  // as EndOrphan names them
     const Outcome checked = replayed.state.check(operation);
     const Outcome applied = replayed.apply(operation, session);
     const Outcome expected =
         std::visit([&](const auto& op) { return model.apply(op, session); }, operation);
+    model.forget_spent();
     ASSERT_EQ(applied.code, expected.code) << "operation " << i << ", " << described(operation);
     ASSERT_EQ(applied.id, expected.id) << "operation " << i << ", " << described(operation);
     ASSERT_EQ(checked.code, applied.code) << "operation " << i << ", " << described(operation);

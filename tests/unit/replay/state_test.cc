@@ -411,7 +411,7 @@ TEST(Sessions, AreRememberedAfterDeathWhileTheyHaveOrphans) {
   f.done(SessionEnded{3, SessionEnded::Reason::kDied}, 0);    // had none
   ASSERT_TRUE(f.state.sessions().contains(2));
   EXPECT_TRUE(f.state.sessions().at(2).died);
-  EXPECT_EQ(f.state.sessions().at(2).running_count, 2u);
+  EXPECT_EQ(f.state.sessions().at(2).running.size(), 2u);
   EXPECT_FALSE(f.state.sessions().contains(3));
   f.set_state(a, schema::TrialState::kFail);
   EXPECT_TRUE(f.state.sessions().contains(2));
@@ -440,10 +440,10 @@ TEST(Sessions, GiveTheirTrialToWhoeverMakesItRunningNext) {
   const TrialId trial = f.done(CreateTrial{.study = f.study}, 2);
   f.apply(SetTrialStateValues{.trial = trial, .state = schema::TrialState::kWaiting}, 3);
   EXPECT_EQ(f.at(trial).session, 2u);
-  EXPECT_EQ(f.state.sessions().at(2).running_count, 0u);
+  EXPECT_EQ(f.state.sessions().at(2).running.size(), 0u);
   f.apply(SetTrialStateValues{.trial = trial, .state = schema::TrialState::kRunning}, 3);
   EXPECT_EQ(f.at(trial).session, 3u);
-  EXPECT_EQ(f.state.sessions().at(3).running_count, 1u);
+  EXPECT_EQ(f.state.sessions().at(3).running.size(), 1u);
 }
 
 }  // namespace

@@ -40,7 +40,11 @@ Status sample_status(std::size_t workers) {
                               .command = std::string(63, 'c'),
                               .started_us = INT64_MIN,
                               .records = i,
-                              .chunks = i});
+                              .chunks = i,
+                              .identity = {.user = "ada",
+                                           .container = {},
+                                           .cuda_visible_devices = "0",
+                                           .gpus = {}}});
   }
   return status;
 }
@@ -52,7 +56,11 @@ std::vector<ControlMessage> samples() {
                 .slot = 3,
                 .incarnation = 4,
                 .session = 5,
-                .command = "train.py"},
+                .command = "train.py",
+          .identity = {.user = "ada",
+                       .container = "3f2a90b1c4d5",
+                       .cuda_visible_devices = "",
+                       .gpus = {{"GPU-1", "NVIDIA H200"}, {"GPU-2", ""}}}},
           Welcome{.generation = 1,
                   .region_file = "region-1",
                   .slot = 2,
@@ -81,6 +89,12 @@ TEST(Control, GivesBackWhatItWasGiven) {
   EXPECT_EQ(hello.incarnation, 4u);
   EXPECT_EQ(hello.session, 5u);
   EXPECT_EQ(hello.command, "train.py");
+  EXPECT_EQ(hello.identity.user, "ada");
+  EXPECT_EQ(hello.identity.container, "3f2a90b1c4d5");
+  EXPECT_EQ(hello.identity.cuda_visible_devices, "");
+  ASSERT_EQ(hello.identity.gpus.size(), 2u);
+  EXPECT_EQ(hello.identity.gpus[0].uuid, "GPU-1");
+  EXPECT_EQ(hello.identity.gpus[0].name, "NVIDIA H200");
   const auto welcome = std::get<Welcome>(*decode_control(encode_control(samples()[1])));
   EXPECT_EQ(welcome.region_file, "region-1");
   EXPECT_EQ(welcome.daemon_pid, 5u);
@@ -98,6 +112,26 @@ TEST(Control, FitsTheStatusOfAllWorkersIntoAPacket) {
   const auto decoded = decode_control(bytes);
   ASSERT_TRUE(decoded) << decoded.error().message;
   EXPECT_EQ(std::get<Status>(*decoded).workers.size(), 1024u);
+}
+
+TEST(Control, KeepsOfAnIdentityWhatIsWithinItsLimits) {
+  using Kept = WorkerIdentity;
+  Hello hello;
+  hello.identity = {.user = std::string(40, 'u'),
+                    .container = std::string(70, 'c'),
+                    .cuda_visible_devices = std::string(300, '0'),
+                    .gpus = std::vector<GpuIdentity>(
+                        20, {std::string(60, 'i'), std::string(70, 'n')})};
+  const auto decoded = decode_control(encode_control(hello));
+  ASSERT_TRUE(decoded);
+  const WorkerIdentity& kept = std::get<Hello>(*decoded).identity;
+  EXPECT_EQ(kept.user.size(), Kept::kUserBytesMax);
+  EXPECT_EQ(kept.container.size(), Kept::kContainerBytesMax);
+  ASSERT_TRUE(kept.cuda_visible_devices);
+  EXPECT_EQ(kept.cuda_visible_devices->size(), Kept::kCudaVisibleDevicesBytesMax);
+  ASSERT_EQ(kept.gpus.size(), Kept::kGpusMax);
+  EXPECT_EQ(kept.gpus[0].uuid.size(), Kept::kGpuUuidBytesMax);
+  EXPECT_EQ(kept.gpus[0].name.size(), Kept::kGpuNameBytesMax);
 }
 
 TEST(Control, KeepsTheFirst63BytesOfACommand) {

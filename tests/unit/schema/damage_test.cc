@@ -95,7 +95,7 @@ constexpr std::size_t kArm = 4, kArmPointer = 5, kOperation = 6;
 TEST(DamagedRecord, AnUnknownArmIsIncompatible) {
   const Operation operation = DeleteStudy{1};
   Words words = encoded({&operation, 1});
-  for (const std::uint64_t arm : {14u, 15u, 1000u, 65535u}) {
+  for (const std::uint64_t arm : {15u, 16u, 1000u, 65535u}) {
     words[kArm] = arm;
     const auto answer = decoded(words);
     ASSERT_FALSE(answer);

@@ -51,6 +51,9 @@ inline std::vector<std::pair<std::string, std::vector<schema::Operation>>> sampl
   static constexpr std::array kSteps = {
       IntermediateValue{-1, 0.5}, IntermediateValue{std::int64_t{1} << 40, -Limits::infinity()}};
 
+  static const std::array kGpus = {Gpu{"GPU-8f6c1b2e-0000-4000-8000-000000000001", "NVIDIA H200"},
+                                   Gpu{"GPU-8f6c1b2e-0000-4000-8000-000000000002", ""}};
+
   const CreateTrial whole{.study = 6,
                           .state = TrialState::kPruned,
                           .start_us = 1'795'630'000'000'001,
@@ -81,6 +84,19 @@ inline std::vector<std::pair<std::string, std::vector<schema::Operation>>> sampl
       {"setTrialSystemAttr", {SetTrialSystemAttr{77, {"fixed_params", kChoices[5]}}}},
       {"sessionStarted", {SessionStarted{4711, 1000, "host", "train.py"}}},
       {"sessionEnded", {SessionEnded{kSampleHeader.session, SessionEnded::Reason::kDied}}},
+      {"sessionStarted-identity",
+       {SessionStarted{.pid = 4711,
+                       .uid = 1000,
+                       .host = "host",
+                       .command = "train.py",
+                       .user = "ada",
+                       .container = "3f2a90b1c4d5",
+                       .cuda_visible_devices = "0,1",
+                       .gpus = kGpus,
+                       .orphans = {OrphanPolicy::Kind::kRetry, 3},
+                       .former = 0x0000000200000007,
+                       .birth = {0x0123456789abcdef, 0xfedcba9876543210, 4026531836, 12345}}}},
+      {"endOrphan", {EndOrphan{77, 0x0000000300000007, 1'795'630'000'000'005, 3}}},
       {"tombstone", {Tombstone{"checksum does not fit"}}},
       {"batch", {SetTrialParam{77, kParams[0]}, SetTrialIntermediateValue{77, {13, 0.5}}, whole}},
   };

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#include "libclient/gpus.h"
+
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace oj::client {
+namespace {
+
+constexpr const char* kDriverFile = "/dev/nvidiactl";  // without it NVML only costs time
+constexpr const char* kLibrary = "libnvidia-ml.so.1";
+constexpr unsigned kInitNoAttach = 2;  // NVML_INIT_FLAG_NO_ATTACH: wake up no GPU that sleeps
+constexpr unsigned kTextBytes = 96;    // NVML_DEVICE_UUID_V2_BUFFER_SIZE, .._NAME_V2_..
+
+// The few functions that are needed, with the types of nvml.h: nvmlReturn_t is an int (0: success),
+// nvmlDevice_t a pointer.
+struct Nvml {
+  using Device = void*;
+  int (*init)(unsigned flags) = nullptr;
+  int (*shutdown)() = nullptr;
+  int (*count)(unsigned* count) = nullptr;
+  int (*device)(unsigned index, Device* device) = nullptr;
+  int (*uuid)(Device device, char* text, unsigned bytes) = nullptr;
+  int (*name)(Device device, char* text, unsigned bytes) = nullptr;
+
+  bool load(void* library) {
+    return get(library, "nvmlInitWithFlags", init) && get(library, "nvmlShutdown", shutdown) &&
+           get(library, "nvmlDeviceGetCount_v2", count) &&
+           get(library, "nvmlDeviceGetHandleByIndex_v2", device) &&
+           get(library, "nvmlDeviceGetUUID", uuid) && get(library, "nvmlDeviceGetName", name);
+  }
+
+ private:
+  template <class Function>
+  static bool get(void* library, const char* symbol, Function& function) {
+    function = reinterpret_cast<Function>(dlsym(library, symbol));
+    return function != nullptr;
+  }
+};
+
+Gpus ask_nvml() {
+  if (access(kDriverFile, F_OK) != 0) return {};
+  void* const library = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);  // stays loaded
+  Nvml nvml;
+  if (library == nullptr || !nvml.load(library) || nvml.init(kInitNoAttach) != 0) return {};
+  Gpus gpus;
+  unsigned count = 0;
+  if (nvml.count(&count) != 0) count = 0;
+  for (unsigned i = 0; i < count; ++i) {
+    Nvml::Device device = nullptr;
+    std::array<char, kTextBytes> uuid{}, name{};
+    // A place in the list even for one that does not answer: the others keep their numbers.
+    schema::GpuIdentity& gpu = gpus.emplace_back();
+    if (nvml.device(i, &device) != 0) continue;
+    if (nvml.uuid(device, uuid.data(), kTextBytes - 1) == 0) gpu.uuid = uuid.data();
+    if (nvml.name(device, name.data(), kTextBytes - 1) == 0) gpu.name = name.data();
+  }
+  nvml.shutdown();
+  return gpus;
+}
+
+bool of_one_kind(const Gpus& gpus) {
+  return std::all_of(gpus.begin(), gpus.end(),
+                     [&](const schema::GpuIdentity& gpu) { return gpu.name == gpus[0].name; });
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  return text;
+}
+
+}  // namespace
+
+const Gpus& gpus_of_machine() {
+  static const Gpus kGpus = ask_nvml();
+  return kGpus;
+}
+
+Gpus visible_gpus(const Gpus& all, const std::optional<std::string>& visible, bool pci_order) {
+  if (!visible || all.empty()) return all;
+  Gpus seen;
+  for (std::string_view rest = *visible; !rest.empty();) {
+    const std::size_t comma = rest.find(',');
+    const std::string_view entry = trimmed(rest.substr(0, comma));
+    rest = comma == rest.npos ? std::string_view() : rest.substr(comma + 1);
+    const schema::GpuIdentity* found = nullptr;
+    std::size_t number = 0;
+    const auto [end, failed] = std::from_chars(entry.data(), entry.data() + entry.size(), number);
+    if (failed == std::errc() && end == entry.data() + entry.size()) {
+      if (!pci_order && !of_one_kind(all)) return {};
+      if (number < all.size()) found = &all[number];
+    } else if (entry.starts_with("GPU-")) {
+      for (const schema::GpuIdentity& gpu : all) {
+        if (gpu.uuid.starts_with(entry)) found = &gpu;
+      }
+    } else if (entry.starts_with("MIG-")) {
+      seen.push_back({std::string(entry), "MIG"});  // a part of a GPU: NVML is not asked of which
+      continue;
+    }
+    if (found == nullptr) break;
+    seen.push_back(*found);
+  }
+  return seen;
+}
+
+}  // namespace oj::client

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#include "libclient/gpus.h"
+
+#include <gtest/gtest.h>
+
+namespace oj::client {
+namespace {
+
+const Gpus kAlike = {{"GPU-aa01", "H200"}, {"GPU-ab02", "H200"}, {"GPU-ac03", "H200"}};
+const Gpus kMixed = {{"GPU-aa01", "H200"}, {"GPU-ab02", "T4"}};
+
+std::string uuids(const Gpus& gpus) {
+  std::string out;
+  for (const auto& gpu : gpus) out += gpu.uuid + " ";
+  return out;
+}
+
+TEST(VisibleGpus, AreAllWhereNothingIsSaid) {
+  EXPECT_EQ(uuids(visible_gpus(kMixed, std::nullopt, false)), "GPU-aa01 GPU-ab02 ");
+  EXPECT_TRUE(visible_gpus({}, "0", true).empty());
+}
+
+TEST(VisibleGpus, AreThoseThatAreNamedInThatOrder) {
+  EXPECT_EQ(uuids(visible_gpus(kAlike, "2, 0", false)), "GPU-ac03 GPU-aa01 ");
+  EXPECT_EQ(uuids(visible_gpus(kAlike, "GPU-ab,1", false)), "GPU-ab02 GPU-ab02 ");
+  EXPECT_EQ(uuids(visible_gpus(kAlike, "MIG-1,0", false)), "MIG-1 GPU-aa01 ");
+}
+
+TEST(VisibleGpus, EndAtTheFirstThatIsNone) {
+  EXPECT_EQ(uuids(visible_gpus(kAlike, "1,7,0", false)), "GPU-ab02 ");
+  for (const char* nothing : {"", "-1", "none", "GPU-x", "NoDevFiles", ",0"})
+    EXPECT_TRUE(visible_gpus(kAlike, nothing, false).empty()) << nothing;
+}
+
+TEST(VisibleGpus, ByNumberAreToldOnlyWhereCudaCountsAsNvmlDoes) {
+  EXPECT_TRUE(visible_gpus(kMixed, "1", false).empty());
+  EXPECT_EQ(uuids(visible_gpus(kMixed, "1", true)), "GPU-ab02 ");
+  EXPECT_EQ(uuids(visible_gpus(kMixed, "GPU-ab02", false)), "GPU-ab02 ");
+}
+
+TEST(GpusOfTheMachine, AreAnAnswerWithOrWithoutADriver) {
+  for (const auto& gpu : gpus_of_machine()) EXPECT_TRUE(gpu.uuid.starts_with("GPU-")) << gpu.uuid;
+}
+
+}  // namespace
+}  // namespace oj::client
