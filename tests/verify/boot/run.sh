@@ -42,6 +42,8 @@ check() {
   else
     echo "FAILED $name: $(tail -n 5 "$said" | tr '\n' ' ')"
     failed=1
+    inside journalctl --no-pager >"build/verify/boot-$name.txt" # the system's, for whoever looks
+    inside ls -la /run/optjournal/default >>"build/verify/boot-$name.txt"
   fi
 }
 # shellcheck source=tests/verify/boot/scenes.sh
