@@ -13,6 +13,8 @@
 #include <system_error>
 #include <utility>
 
+#include "libclient/service_advice.h"
+
 namespace oj::client {
 namespace {
 
@@ -59,6 +61,7 @@ Result<void> Keeper::start(Deadline deadline) {
     if (tied) break;
     // A region that was replaced between Welcome and attaching: once more.
     if (tied.error().code != Code::kGone || deadline.passed()) return tied.error();
+    if (session_.location.service && !has_traces(session_.location)) return tied.error();
     sleep_unless_cancelled(stop_.get(), Deadline::in_ms(kPauseMsMin));
   }
   // The host program's signals are not for this thread.

@@ -86,7 +86,9 @@ Error with_advice(const Location& location, const Error& error) {
     return with("there is no service " + location.text +
                 " on this machine; to make it, type: sudo systemctl enable --now " + unit);
   }
-  if (error.code == Code::kGone) {
+  const bool nobody_listens =
+      error.os_error == ENOENT || error.os_error == ECONNREFUSED || error.os_error == ENOTDIR;
+  if (error.code == Code::kGone && nobody_listens) {
     return with("the service " + location.text + " does not run; type: sudo systemctl start " +
                 unit + "; what it said last: journalctl -u " + unit);
   }

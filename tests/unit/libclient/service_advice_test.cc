@@ -91,6 +91,8 @@ TEST_F(Service, OfAnotherGroupNamesTheCommandThatLetsTheUserIn) {
 
 TEST_F(Service, ErrorsOfOtherKindsAndPlacesAreLeftAsTheyAre) {
   EXPECT_EQ(advice({Code::kCorrupt, "damaged", 0}), "damaged");
+  EXPECT_EQ(advice({Code::kGone, "the region has another boot id", 0}),
+            "the region has another boot id");
   Location folder = location_;
   folder.service = false;
   EXPECT_EQ(with_advice(folder, {Code::kGone, "gone", ENOENT}).message, "gone");

@@ -1,0 +1,146 @@
+# What is done to the service, each with its check. To be sourced after machine.sh.
+#
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2154
+readonly unit=optjournald@default journal=optjournal://default
+workers=()  # process ids here of what runs in the machine
+diaries=()  # of all workers so far, in the machine
+
+property() { inside systemctl show --value --property "$1" "$unit"; }
+serves() { [[ $(property ActiveState) == active ]] && main_pid >/dev/null; }
+main_pid() {
+  local pid
+  pid=$(property MainPID) && [[ $pid -gt 0 ]] && echo "$pid"
+}
+# How many records have returned, in all diaries of the workers that run.
+returned() {
+  local diary sum=0
+  for diary in "${diaries[@]: -${#workers[@]}}"; do
+    sum=$((sum + $(od -An -tu8 "$place/root$diary" 2>/dev/null || echo 0)))
+  done
+  echo "$sum"
+}
+returned_at_least() { [[ $(returned) -ge $1 ]]; }
+
+starts() {
+  inside systemctl enable --quiet --now "$unit" || return
+  serves || return
+  echo "$(property StatusText) ($(property Type), user $(property User), watchdog" \
+    "$(property WatchdogUSec))"
+}
+
+# start_workers COUNT [VERB]: of user anna, in the background, each until it is told to end.
+start_workers() {
+  local i name verb=${2:-append}
+  workers=()
+  for ((i = 0; i < $1; ++i)); do
+    name=anna${#diaries[@]}
+    as_user anna verify_boot_worker "$verb" "$journal" "$name" "/var/diaries/$name" \
+      >"$place/$name" 2>&1 &
+    workers+=($!)
+    diaries+=("/var/diaries/$name")
+  done
+  until_so returned_at_least $((100 * $1))
+}
+# Ends them; fails, and says what they said, if an append of one of them failed.
+end_workers() {
+  local pid status=0
+  inside pkill -TERM --exact verify_boot_wor
+  for pid in "${workers[@]}"; do wait "$pid" || status=1; done
+  workers=()
+  [[ $status -eq 0 ]] || cat "$place"/anna*
+  return $status
+}
+judge() { as_user anna verify_boot_worker judge "$journal" "${diaries[@]}"; }
+
+member_attaches() {
+  as_user anna verify_boot_worker append-synced "$journal" annaX /var/diaries/annaX 100 || return
+  as_user anna optjournal status "$journal" >/dev/null || return
+  diaries+=(/var/diaries/annaX)
+  echo "a user of the group published 100 records: $(judge)"
+}
+
+# expect_refusal TEXT COMMAND...: it fails, and says TEXT.
+expect_refusal() {
+  local text=$1 words
+  shift
+  if words=$("$@" 2>&1); then
+    echo "not refused: $*"
+    return 1
+  fi
+  [[ $words == *"$text"* ]] || {
+    echo "refused, but without '$text': $words"
+    return 1
+  }
+  echo "\"$(tail -n 1 <<<"$words")\""
+}
+outsider_is_refused() {
+  local text="type: sudo usermod -aG optjournal bert and log in again"
+  expect_refusal "$text" as_user bert optjournal studies "$journal" || return
+  expect_refusal "$text" as_user bert optjournal status "$journal" || return
+  expect_refusal "$text" as_user bert verify_boot_worker append "$journal" bert /var/diaries/bert 1
+}
+no_service_is_told() {
+  expect_refusal "type: sudo systemctl enable --now optjournald@other" \
+    as_user anna optjournal studies optjournal://other
+}
+stopped_service_is_told() {
+  expect_refusal "type: sudo systemctl start optjournald@default" \
+    as_user anna verify_boot_worker append "$journal" late /var/diaries/late 1
+}
+
+# daemon_goes HOW: the daemon goes that way while workers append. Another one comes by itself, and
+# no append fails.
+daemon_goes() {
+  local before began
+  before=$(main_pid)
+  began=$(date +%s%N)
+  "$1" "$before" || return
+  until_so another_serves "$before" || return
+  local took_ms=$((($(date +%s%N) - began) / 1000000))
+  until_so returned_at_least $(($(returned) + 2000)) || return
+  local pid
+  for pid in "${workers[@]}"; do
+    kill -0 "$pid" 2>/dev/null || {
+      cat "$place"/anna*
+      return 1
+    }
+  done
+  echo "another daemon served after $took_ms ms; $(returned) records of ${#workers[@]} workers," \
+    "no append failed"
+}
+another_serves() { serves && [[ $(main_pid) != "$1" ]]; }
+kill_daemon() { inside kill -KILL "$1"; }
+restart_daemon() { inside systemctl restart "$unit"; }
+stop_daemon_process() { inside kill -STOP "$1"; }
+
+messages() { inside journalctl --unit "$unit" --output json --no-pager "$@"; }
+has_priority() { messages "PRIORITY=$1" | grep "\"MESSAGE\":\"[^\"]*$2" >/dev/null; }
+messages_have_priorities() {
+  has_priority 6 "worker attached" || { echo "no message of priority info" && return 1; }
+  inside rm /run/optjournal/default/control.sock
+  until_so has_priority 4 "control.sock was removed; made again" ||
+    { echo "no message of priority warning" && return 1; }
+  inside journalctl --unit "$unit" --output cat --no-pager | grep '^<[0-9]>' >/dev/null &&
+    { echo "priorities are part of the text" && return 1; }
+  echo "$(messages | wc -l) messages, info and warning as such"
+}
+
+# Everything that had returned is on the disk after `systemctl stop`, told by the files alone.
+stop_drains() {
+  end_workers || return
+  inside systemctl stop "$unit" || return
+  [[ $(property Result) == success && $(property ExecMainStatus) == 0 ]] ||
+    { echo "it ended with $(property Result), exit status $(property ExecMainStatus)" && return 1; }
+  judge
+}
+
+synced_survives_reboot() {
+  inside systemctl start "$unit" || return
+  start_workers 4 append-synced || return
+  cut_power
+  workers=()
+  boot || return
+  until_so serves || { echo "not started at boot" && return 1; }
+  judge
+}
