@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "daemon/exit_codes.h"
+#include "schema/orphan_policy.h"
 
 namespace oj::daemon {
 namespace {
@@ -19,6 +20,7 @@ constexpr const char* kFooter =
     "  optjournald --pool 512M ./runs       with room for more unsynced records\n"
     "  optjournald --sync-window-ms 0 DIR   sync every record at once\n"
     "  optjournald --embedded ./runs        in the background, until its last client has gone\n"
+    "  optjournald --orphans retry:2 DIR    trials of killed workers are tried again, twice\n"
     "\n"
     "Exit status:\n"
     "  0  ended as asked, everything published is synced\n"
@@ -34,6 +36,7 @@ constexpr const char* kFooter =
 
 constexpr std::uint64_t kKiB = 1024, kMiB = 1024 * kKiB, kGiB = 1024 * kMiB;
 constexpr std::int64_t kIdleExitMsMax = 24 * 3600 * 1000;
+constexpr std::int64_t kOrphanGraceMsMax = 7 * 24 * 3600 * 1000;
 
 struct Range {
   std::uint64_t low, high;
@@ -147,7 +150,8 @@ Parsed parse_options(int argc, const char* const* argv) {
   app.add_flag("--embedded", options.embedded,
                "go to the background, print READY once serving, write to DIR/optjournald.log, and "
                "end when idle");
-  std::uint64_t idle_exit = 0, window = static_cast<std::uint64_t>(options.sync_window_ms);
+  std::uint64_t idle_exit = 0, window = static_cast<std::uint64_t>(options.sync_window_ms),
+                grace = 0;
   add_number(app, "--idle-exit",
              "end this long after the last client has gone (--embedded: 2000; else never)",
              {0, kIdleExitMsMax, "ms"}, idle_exit);
@@ -168,6 +172,18 @@ Parsed parse_options(int argc, const char* const* argv) {
              "waits for the disk "
              "ends the wait",
              {0, static_cast<std::uint64_t>(kSyncWindowMsMax), "ms"}, window);
+  app.add_option_function<std::string>(
+         "--orphans",
+         [&options](const std::string& text) {
+           const auto policy = schema::parse_orphan_policy(text);
+           if (!policy) throw CLI::ValidationError("--orphans", policy.error().message);
+           options.orphans = *policy;
+         },
+         "what becomes of RUNNING trials of workers that died (default: fail): keep; fail; retry:N "
+         "also enqueues a copy, at most N times in a row; a study or a worker may say otherwise")
+      ->type_name("POLICY");
+  add_number(app, "--orphan-grace-ms", "how long after the death (default: 0)",
+             {0, kOrphanGraceMsMax, "ms"}, grace);
   app.add_option("--log-level", options.level, "what is told (default: info)")
       ->type_name("LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
@@ -194,6 +210,7 @@ Parsed parse_options(int argc, const char* const* argv) {
                        std::to_string(options.segment_bytes_max) + " bytes");
   }
   options.sync_window_ms = static_cast<std::int64_t>(window);
+  options.orphan_grace_ms = static_cast<std::int64_t>(grace);
   if (app.count("--idle-exit") > 0) {
     options.idle_exit_ms = static_cast<std::int64_t>(idle_exit);
   } else if (options.embedded) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "schema/operation.h"
 
 namespace oj::daemon {
 
@@ -22,6 +23,8 @@ struct Options {
   std::uint64_t segment_bytes_min = 1u << 20;
   std::uint64_t segment_bytes_max = 64u << 20;
   std::int64_t sync_window_ms = 20;
+  schema::OrphanPolicy orphans{schema::OrphanPolicy::Kind::kFail};
+  std::int64_t orphan_grace_ms = 0;
   std::string level = "info";  // spdlog's name
   std::string service;         // empty: none
 };

@@ -23,6 +23,7 @@
 #include "daemon/exit_codes.h"
 #include "daemon/flusher.h"
 #include "daemon/logging.h"
+#include "daemon/orphan_keeper.h"
 #include "daemon/recovery.h"
 #include "daemon/runtime_folder.h"
 #include "journal/folder.h"
@@ -87,7 +88,7 @@ class Server {
   const Options& options_;
   Announcement& announcement_;
   const std::int64_t started_us_ = utc_us();
-  Fd signals_, flusher_event_, folder_lock_, runtime_lock_;
+  Fd signals_, event_, folder_lock_, runtime_lock_;
   std::optional<journal::Folder> folder_;
   Rights rights_;
   std::string runtime_folder_;
@@ -98,8 +99,8 @@ Result<void> Server::take_folder() {
   auto signals = take_signals();
   if (!signals) return signals.error();
   signals_ = std::move(*signals);
-  flusher_event_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!flusher_event_) return io_error("cannot make an eventfd", errno);
+  event_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!event_) return io_error("cannot make an eventfd", errno);
   raise_open_files_limit();
   auto folder = journal::Folder::open(options_.folder, journal::Folder::IfAbsent::kCreate);
   if (!folder) return folder.error();
@@ -142,10 +143,14 @@ Result<bool> Server::serve_one_region() {
   const std::shared_ptr<shm::Region> region = opened->region;
   shm::set_degraded(*region, 0);
   Flusher flusher(region, std::move(opened->writer), options_.sync_window_ms * kNsPerMs,
-                  flusher_event_.get());
-  auto control = Control::start(settings(), region, flusher, signals_.get(), flusher_event_.get());
+                  event_.get());
+  OrphanKeeper orphans(*folder_, region, {options_.orphans, options_.orphan_grace_ms},
+                       event_.get());
+  auto control =
+      Control::start(settings(), region, flusher, orphans, signals_.get(), event_.get());
   if (!control) return control.error();
   flusher.start();
+  orphans.start();
   shm::wake_everybody(*region);
   spdlog::info("serving {} (pid {}, generation {})", folder_->path(), getpid(),
                region->identity().generation);
@@ -178,10 +183,10 @@ Result<bool> Server::serve_one_region() {
 Flusher::End Server::drain(Flusher& flusher) {
   flusher.orders().post_drain();
   while (flusher.end() == Flusher::End::kRunning) {
-    pollfd event{flusher_event_.get(), POLLIN, 0};
+    pollfd event{event_.get(), POLLIN, 0};
     eventfd_t count = 0;
     poll(&event, 1, -1);
-    eventfd_read(flusher_event_.get(), &count);
+    eventfd_read(event_.get(), &count);
   }
   flusher.join();
   return flusher.end();
