@@ -28,14 +28,7 @@ namespace oj::daemon {
 namespace {
 
 // Keys of the epoll set: kind in the upper byte, connection or slot number below.
-enum class Source : std::uint64_t {
-  kListener = 1,
-  kSignals,
-  kEvent,
-  kFolder,
-  kConnection,
-  kPidfd
-};
+enum class Source : std::uint64_t { kListener = 1, kSignals, kEvent, kFolder, kConnection, kPidfd };
 constexpr unsigned kSourceShift = 56;
 constexpr std::uint64_t kNumberMask = (std::uint64_t{1} << kSourceShift) - 1;
 constexpr std::uint64_t key_of(Source source, std::uint64_t number = 0) {

@@ -23,15 +23,15 @@
 namespace oj::daemon {
 namespace {
 
-constexpr std::int64_t kSyncSliceMs = 100;      // of waiting for the disk: is it to stop?
-constexpr std::int64_t kDegradedLookMs = 500;   // while the disk does not sync
-constexpr std::int64_t kRoomLookMs = 20;        // while the ring is full
-constexpr std::int64_t kStateKeptMs = 60'000;   // after the last death
-constexpr std::int64_t kDoubtMsMin = 1'000;     // between looks at living sessions of former regions
+constexpr std::int64_t kSyncSliceMs = 100;     // of waiting for the disk: is it to stop?
+constexpr std::int64_t kDegradedLookMs = 500;  // while the disk does not sync
+constexpr std::int64_t kRoomLookMs = 20;       // while the ring is full
+constexpr std::int64_t kStateKeptMs = 60'000;  // after the last death
+constexpr std::int64_t kDoubtMsMin = 1'000;    // between looks at living sessions of former regions
 constexpr std::int64_t kDoubtMsMax = 60'000;
-constexpr int kNiceness = 10;                   // replaying long journals is not urgent
-constexpr std::size_t kBatchMax = 256;          // orphans in one record
-constexpr unsigned kGenerationShift = 32;       // of a session's number
+constexpr int kNiceness = 10;              // replaying long journals is not urgent
+constexpr std::size_t kBatchMax = 256;     // orphans in one record
+constexpr unsigned kGenerationShift = 32;  // of a session's number
 
 }  // namespace
 

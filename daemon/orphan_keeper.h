@@ -93,8 +93,8 @@ class OrphanKeeper {
   schema::Decoder decoder_;
   schema::Encoder encoder_;
   std::optional<shm::Producer> producer_;
-  std::optional<std::int64_t> due_ms_;     // until the next orphan's grace ends
-  std::optional<std::int64_t> doubt_ms_;   // until former sessions that live are looked at again
+  std::optional<std::int64_t> due_ms_;    // until the next orphan's grace ends
+  std::optional<std::int64_t> doubt_ms_;  // until former sessions that live are looked at again
   std::thread thread_;
 };
 

@@ -146,8 +146,7 @@ Result<bool> Server::serve_one_region() {
                   event_.get());
   OrphanKeeper orphans(*folder_, region, {options_.orphans, options_.orphan_grace_ms},
                        event_.get());
-  auto control =
-      Control::start(settings(), region, flusher, orphans, signals_.get(), event_.get());
+  auto control = Control::start(settings(), region, flusher, orphans, signals_.get(), event_.get());
   if (!control) return control.error();
   flusher.start();
   orphans.start();

@@ -95,7 +95,8 @@ class Worker {
 };
 
 Worker asking(const JournalUnderTest& journal, schema::StudyId study, OrphanPolicy orphans = {}) {
-  return Worker(journal, [study](Storage& storage) { ask(storage, study); }, orphans);
+  return Worker(
+      journal, [study](Storage& storage) { ask(storage, study); }, orphans);
 }
 
 schema::StudyId create_study(Storage& storage, OrphanPolicy policy = {}) {
@@ -203,10 +204,10 @@ TEST(Orphans, AreWhatTheSessionSaysBeforeTheStudyBeforeTheDaemon) {
   JournalUnderTest journal;
   auto storage = journal.storage();
   const schema::StudyId study = create_study(*storage, {Kind::kKeep});
-  asking(journal, study).kill();                       // 0: kept, by the study
-  asking(journal, study, {Kind::kFail}).kill();        // 1: fails, by the session
-  asking(journal, study, {Kind::kOptuna}).kill();      // 2: left to Optuna
-  asking(journal, study, {Kind::kRetry, 1}).kill();    // 3: fails, 4 is its copy
+  asking(journal, study).kill();                     // 0: kept, by the study
+  asking(journal, study, {Kind::kFail}).kill();      // 1: fails, by the session
+  asking(journal, study, {Kind::kOptuna}).kill();    // 2: left to Optuna
+  asking(journal, study, {Kind::kRetry, 1}).kill();  // 3: fails, 4 is its copy
   ASSERT_TRUE(eventually([&] { return states(*storage, study) == "RFRFW"; }))
       << states(*storage, study);
   // Without a policy of the study's own the daemon's counts: at the next death, for kept ones too.
@@ -220,13 +221,14 @@ TEST(Orphans, AreNotLeftByAProcessThatClosesOrIsStopped) {
   JournalUnderTest journal;
   auto storage = journal.storage();
   const schema::StudyId study = create_study(*storage);
-  EXPECT_EQ(in_processes(1, [&](int) {
-              auto mine = Storage::open(journal.path(), journal.options());
-              if (!mine) return 1;
-              ask(**mine, study);
-              mine->reset();
-              return 0;
-            }),
+  EXPECT_EQ(in_processes(1,
+                         [&](int) {
+                           auto mine = Storage::open(journal.path(), journal.options());
+                           if (!mine) return 1;
+                           ask(**mine, study);
+                           mine->reset();
+                           return 0;
+                         }),
             std::vector<int>{0});
   Worker stopped = asking(journal, study);
   stopped.signal(SIGSTOP);
@@ -279,7 +281,7 @@ TEST(Orphans, OfARegionThatIsGoneAreFoundByTheNextDaemon) {
     Worker worker = asking(journal, study);
     expect(storage->session().wait_synced(storage->session().published_end(), Deadline::never()));
     const std::filesystem::path region = region_of(journal);
-    worker.signal(SIGSTOP);  // else it would start the next daemon
+    worker.signal(SIGSTOP);                 // else it would start the next daemon
     Worker other = asking(journal, study);  // dies with the region, too
     expect(storage->session().wait_synced(storage->session().published_end(), Deadline::never()));
     storage.reset();
