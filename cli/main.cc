@@ -19,6 +19,7 @@
 #include "cli/values.h"
 #include "cli/verbs.h"
 #include "libclient/session.h"
+#include "schema/orphan_policy.h"
 
 namespace {
 
@@ -37,6 +38,7 @@ Examples:
   optjournal tail -f ./runs             watch every record as it is published
   optjournal studies ./runs             what studies there are
   optjournal trials ./runs digits       the trials of study "digits"
+  optjournal orphans ./runs digits      what becomes of trials of workers that died
   optjournal stop ./runs                sync everything and end the daemon
   optjournal VERB --help                options and examples of a verb
 
@@ -46,7 +48,7 @@ Exit codes:
   2  wrong flags or arguments           6  written by a newer version
   3  no journal, study or daemon there  7  damaged data
 
-Nothing but `stop` changes anything, and nothing is ever created.
+Nothing but `stop` and `orphans` with a POLICY changes anything; no journal is ever created.
 Colour: on a terminal, unless NO_COLOR is set; see --color.)";
 
 struct Parsed {
@@ -54,8 +56,9 @@ struct Parsed {
   oj::cli::StatusOptions status;
   oj::cli::StudiesOptions studies;
   oj::cli::TrialsOptions trials;
+  oj::cli::OrphansOptions orphans;
   oj::cli::StopOptions stop;
-  std::string from, study, states;  // as typed
+  std::string from, study, states, policy;  // as typed
   std::uint64_t limit = 0;
   When color = When::kAuto;
   std::optional<std::string> location;  // of whatever verb
@@ -240,6 +243,39 @@ An orphan is a RUNNING trial whose worker died.)");
   });
 }
 
+void add_orphans(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = add_verb(app, "orphans", "What becomes of a study's trials whose workers died");
+  auto& options = parsed.orphans;
+  verb->add_flag("--json", options.json, "A JSON array, one study a line");
+  add_location(*verb, options.location);
+  verb->add_option("STUDY", parsed.study, "The study's name; left out: all studies")->type_name("");
+  verb->add_option("POLICY", parsed.policy,
+                   "To set: keep, fail, retry:N, optuna; or unset: the daemon's counts")
+      ->type_name("");
+  verb->footer(R"(
+Examples:
+  optjournal orphans ./runs                  what counts for each study, and what orphans there are
+  optjournal orphans ./runs digits           the study's policy, and what orphans there are
+  optjournal orphans ./runs digits retry:3   fail them, and enqueue copies, at most 3 in a row
+  optjournal orphans ./runs digits unset     as the daemon was told, which is fail by default
+
+keep leaves them RUNNING; optuna leaves them to optimize() of a storage with a heartbeat_interval.
+What a worker said of its own trials when it opened the journal counts more.)");
+  verb->callback([&parsed, verb] {
+    auto& o = parsed.orphans;
+    if (verb->count("STUDY") > 0) o.study = parsed.study;
+    if (parsed.policy == "unset") {
+      o.policy = oj::schema::OrphanPolicy();
+    } else if (verb->count("POLICY") > 0) {
+      const auto policy = oj::schema::parse_orphan_policy(parsed.policy);
+      if (!policy) throw CLI::ValidationError("POLICY", policy.error().message);
+      o.policy = *policy;
+    }
+    parsed.location = o.location;
+    parsed.run = [&o](Output& out) { return oj::cli::orphans(o, out); };
+  });
+}
+
 void add_stop(CLI::App& app, Parsed& parsed) {
   CLI::App* verb = add_verb(app, "stop", "Ask the daemon to sync everything and end");
   verb->add_option("--timeout", parsed.stop.timeout_s, "Seconds to wait for its end (default 30)")
@@ -314,6 +350,7 @@ int parse_and_run(int argc, char** argv) {
   add_status(app, parsed);
   add_studies(app, parsed);
   add_trials(app, parsed);
+  add_orphans(app, parsed);
   add_stop(app, parsed);
   add_version(app, parsed);
   try {

@@ -117,7 +117,8 @@ void add_gpus(Fields& fields, std::span<const schema::Gpu> gpus) {
   Json json;
   json.array();
   for (const schema::Gpu& gpu : gpus) {
-    text += fmt::format("{}{}", text.empty() ? "" : ", ", shown(gpu.name.empty() ? gpu.uuid : gpu.name));
+    text += fmt::format("{}{}", text.empty() ? "" : ", ",
+                        shown(gpu.name.empty() ? gpu.uuid : gpu.name));
     json.object().key("uuid").text(gpu.uuid).key("name").text(gpu.name).end_object();
   }
   fields.push_back({"gpus", "[" + text + "]", json.end_array().take()});
@@ -311,8 +312,8 @@ void complete(RecordText& text, const schema::DecodedRecord& record,
     if (std::holds_alternative<schema::EndOrphan>(record.operations[i]) &&
         outcomes[i].id != replay::kNoTrial) {
       if (const replay::Trial* copy = after.trial(outcomes[i].id))
-        op.fields.push_back({"retried_as", fmt::format("#{}", copy->number),
-                             std::to_string(copy->number)});
+        op.fields.push_back(
+            {"retried_as", fmt::format("#{}", copy->number), std::to_string(copy->number)});
     }
     // An earlier operation of the same record may have made what this one is about.
     if (op.trial_id && !op.trial) {

@@ -1,6 +1,6 @@
 // What each verb of `optjournal` is asked for, and the function that does it.
 //
-// All of them only look, but for `stop`; none creates anything. An error is shown to the user as it
+// All of them only look, but for `stop` and `orphans` with a policy; none creates anything. An error is shown to the user as it
 // is.
 //
 // SPDX-License-Identifier: MIT
@@ -50,6 +50,14 @@ struct TrialsOptions {
   std::optional<std::uint64_t> limit;      // the newest so many
 };
 Result<void> trials(const TrialsOptions& options, Output& out);
+
+struct OrphansOptions {
+  std::string location;
+  std::optional<std::string> study;  // unset: all
+  bool json = false;
+  std::optional<schema::OrphanPolicy> policy;  // to set, of `study`; kUnset: none
+};
+Result<void> orphans(const OrphansOptions& options, Output& out);
 
 struct StopOptions {
   std::string location;

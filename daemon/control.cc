@@ -28,14 +28,7 @@ namespace oj::daemon {
 namespace {
 
 // Keys of the epoll set: kind in the upper byte, connection or slot number below.
-enum class Source : std::uint64_t {
-  kListener = 1,
-  kSignals,
-  kFlusher,
-  kFolder,
-  kConnection,
-  kPidfd
-};
+enum class Source : std::uint64_t { kListener = 1, kSignals, kEvent, kFolder, kConnection, kPidfd };
 constexpr unsigned kSourceShift = 56;
 constexpr std::uint64_t kNumberMask = (std::uint64_t{1} << kSourceShift) - 1;
 constexpr std::uint64_t key_of(Source source, std::uint64_t number = 0) {
@@ -76,11 +69,12 @@ schema::Status fitting(schema::Status status) {
 }  // namespace
 
 Control::Control(const ControlSettings& settings, std::shared_ptr<shm::Region> region,
-                 Flusher& flusher, int signals)
+                 Flusher& flusher, OrphanKeeper& orphans, int signals)
     : settings_(settings),
       region_(std::move(region)),
       flusher_(flusher),
       heartbeat_(*settings.supervisor, flusher),
+      orphans_(orphans),
       roster_(region_, flusher.orders(),
               [this](int pidfd, std::uint32_t slot) {
                 return watch(pidfd, key_of(Source::kPidfd, slot), EPOLLIN);
@@ -94,13 +88,15 @@ Control::~Control() = default;
 
 Result<std::unique_ptr<Control>> Control::start(const ControlSettings& settings,
                                                 std::shared_ptr<shm::Region> region,
-                                                Flusher& flusher, int signals, int flusher_event) {
-  std::unique_ptr<Control> control(new Control(settings, std::move(region), flusher, signals));
-  if (Result<void> opened = control->open(flusher_event); !opened) return opened.error();
+                                                Flusher& flusher, OrphanKeeper& orphans,
+                                                int signals, int event) {
+  std::unique_ptr<Control> control(
+      new Control(settings, std::move(region), flusher, orphans, signals));
+  if (Result<void> opened = control->open(event); !opened) return opened.error();
   return control;
 }
 
-Result<void> Control::open(int flusher_event) {
+Result<void> Control::open(int event) {
   epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return io_error("cannot make an epoll set", errno);
   folder_watch_ = Fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
@@ -115,7 +111,7 @@ Result<void> Control::open(int flusher_event) {
   listener_ = std::move(*listener);
   const bool watching = watch(listener_.get(), key_of(Source::kListener), EPOLLIN) &&
                         watch(signals_, key_of(Source::kSignals), EPOLLIN) &&
-                        watch(flusher_event, key_of(Source::kFlusher), EPOLLIN | EPOLLET);
+                        watch(event, key_of(Source::kEvent), EPOLLIN | EPOLLET);
   if (!watching) return io_error("cannot watch a descriptor", errno);
   if (folder_watch_) watch(folder_watch_.get(), key_of(Source::kFolder), EPOLLIN);
   look_at_slots();
@@ -146,7 +142,7 @@ void Control::dispatch(std::uint64_t key) {
   switch (static_cast<Source>(key >> kSourceShift)) {
     case Source::kListener: return on_listener();
     case Source::kSignals: return on_signal();
-    case Source::kFlusher: return look_at_slots();
+    case Source::kEvent: return look_at_slots();
     case Source::kFolder: return on_folder();
     case Source::kConnection: return on_connection(number);
     case Source::kPidfd:
@@ -336,6 +332,7 @@ void Control::look_at_slots() {
   }
   roster_.look(connected);
   heartbeat_.say(status_line());
+  if (const auto seat = roster_.seat()) orphans_.use_seat(*seat);
   if (roster_.workers() == 0) return;
   had_clients_ = true;
   idle_since_ns_ = monotonic_ns();
@@ -348,6 +345,7 @@ void Control::on_time() {
     return;
   }
   if (roster_.pending()) roster_.continue_pending();
+  tell_deaths();
   if (listening_paused_)
     listening_paused_ = !watch(listener_.get(), key_of(Source::kListener), EPOLLIN);
   if (roster_.look_is_due(now_ns)) look_at_slots();
@@ -359,7 +357,14 @@ void Control::on_time() {
   }
 }
 
+void Control::tell_deaths() {
+  if (deaths_told_ == roster_.deaths_told()) return;
+  deaths_told_ = roster_.deaths_told();
+  orphans_.look();
+}
+
 bool Control::idle_for_long() const {
+  if (orphans_.busy()) return false;  // its end is told through the eventfd
   if (!settings_.idle_exit_ms || !connections_.empty() || workers() > 0 || roster_.pending())
     return false;
   const std::int64_t wait_ms =
@@ -370,7 +375,7 @@ bool Control::idle_for_long() const {
 // Of the next thing that on_time() has to do; -1: nothing.
 int Control::timeout_ms() const {
   std::int64_t ms = std::numeric_limits<int>::max();
-  const bool idle = connections_.empty() && workers() == 0;
+  const bool idle = connections_.empty() && workers() == 0 && !orphans_.busy();
   if (roster_.pending()) ms = std::min<std::int64_t>(ms, kPendingRetryMs);
   if (listening_paused_) ms = std::min<std::int64_t>(ms, kAcceptPauseMs);
   if (roster_.unwatched() > 0) ms = std::min(ms, Roster::kLockLookNs / kNsPerMs);
@@ -433,6 +438,7 @@ void Control::close() {
        ++tries) {  // the flusher makes room meanwhile
     usleep(kPendingRetryMs * 1000);
   }
+  orphans_.stop();  // it publishes with our seat
   roster_.give_up_seat();
 }
 

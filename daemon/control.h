@@ -1,7 +1,7 @@
 // The control thread: who is attached, who has died, what is asked over the socket, when to end.
 //
-//   epoll   control.sock | connections | pidfds of workers | signals | the flusher's eventfd |
-//           the runtime folder
+//   epoll   control.sock | connections | pidfds of workers | signals | the eventfd of the other
+//           threads | the runtime folder
 //
 // Who has a slot, and who has died, is in roster.h.
 //
@@ -22,6 +22,7 @@
 #include "daemon/flusher.h"
 #include "daemon/heartbeat.h"
 #include "daemon/logging.h"
+#include "daemon/orphan_keeper.h"
 #include "daemon/roster.h"
 #include "daemon/runtime_folder.h"
 #include "schema/control.h"
@@ -46,11 +47,12 @@ class Control {
     kRegionDamaged,  // somebody wrote or cut what is not his: likewise
   };
 
-  // `signals`: a signalfd of SIGTERM, SIGINT, SIGHUP; `flusher_event`: the eventfd that the flusher
-  // writes. Not owned.
+  // `signals`: a signalfd of SIGTERM, SIGINT, SIGHUP; `event`: the eventfd that the other threads
+  // write. Not owned.
   static Result<std::unique_ptr<Control>> start(const ControlSettings& settings,
                                                 std::shared_ptr<shm::Region> region,
-                                                Flusher& flusher, int signals, int flusher_event);
+                                                Flusher& flusher, OrphanKeeper& orphans,
+                                                int signals, int event);
   ~Control();
 
   // Serves until there is a reason to end.
@@ -68,8 +70,8 @@ class Control {
   };
 
   Control(const ControlSettings& settings, std::shared_ptr<shm::Region> region, Flusher& flusher,
-          int signals);
-  Result<void> open(int flusher_event);
+          OrphanKeeper& orphans, int signals);
+  Result<void> open(int event);
   bool watch(int fd, std::uint64_t key, std::uint32_t events);
 
   void dispatch(std::uint64_t key);
@@ -91,6 +93,7 @@ class Control {
   std::string status_line() const;
 
   void look_at_slots();
+  void tell_deaths();
   int timeout_ms() const;
   bool idle_for_long() const;
 
@@ -98,6 +101,7 @@ class Control {
   std::shared_ptr<shm::Region> region_;
   Flusher& flusher_;
   Heartbeat heartbeat_;
+  OrphanKeeper& orphans_;
   Roster roster_;
   const int signals_;
   Fd epoll_, listener_, folder_watch_;
@@ -107,6 +111,7 @@ class Control {
   std::unordered_map<std::uint64_t, Connection> connections_;
   std::int64_t idle_since_ns_ = 0;
   bool had_clients_ = false;
+  std::uint64_t deaths_told_ = 0;
   std::optional<End> end_;
   RepeatLimit bad_packet_limit_, full_limit_;
 };

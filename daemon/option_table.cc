@@ -6,11 +6,13 @@
 #include <limits>
 #include <utility>
 
+#include "schema/orphan_policy.h"
+
 namespace oj::daemon {
 namespace {
 
 constexpr std::uint64_t kKiB = 1024, kMiB = 1024 * kKiB, kGiB = 1024 * kMiB;
-constexpr std::uint64_t kDayMs = 24 * 3600 * 1000;
+constexpr std::uint64_t kDayMs = 24 * 3600 * 1000, kOrphanGraceMsMax = 7 * kDayMs;
 
 struct Range {
   std::uint64_t low, high;
@@ -149,6 +151,22 @@ OptionEntry any_text(std::string name, std::string Options::*member, std::string
           [member](const Options& options) { return options.*member; }};
 }
 
+OptionEntry orphan_policy(std::string name, schema::OrphanPolicy Options::*member,
+                          std::string help) {
+  return {std::move(name),
+          "POLICY",
+          std::move(help),
+          "keep, fail or retry:N",
+          true,
+          [member](const std::string& text, Options& options) -> std::string {
+            const auto policy = schema::parse_orphan_policy(text);
+            if (!policy) return policy.error().message;
+            options.*member = *policy;
+            return {};
+          },
+          [member](const Options& options) { return schema::text_of(options.*member); }};
+}
+
 }  // namespace
 
 const std::vector<OptionEntry>& option_table() {
@@ -170,6 +188,12 @@ const std::vector<OptionEntry>& option_table() {
              "disk ends the wait"),
       number_or("idle-exit", &Options::idle_exit_ms, "never", {0, kDayMs, "ms"},
                 "end this long after the last client has gone; with --embedded 2000, unless given"),
+      orphan_policy("orphans", &Options::orphans,
+                    "what becomes of RUNNING trials of workers that died: keep; fail; retry:N also "
+                    "enqueues a copy, at most N times in a row; a study or a worker may say "
+                    "otherwise"),
+      number("orphan-grace-ms", &Options::orphan_grace_ms, {0, kOrphanGraceMsMax, "ms"},
+             "how long after a worker's death its trials are seen to"),
       one_of("log-level", &Options::level, "LEVEL", {"debug", "info", "warning", "error"},
              "what is told"),
   };

@@ -23,6 +23,7 @@ constexpr const char* kFooter =
     "  optjournald --embedded ./runs        in the background, until its last client has gone\n"
     "  optjournald --service hpo            serve optjournal://hpo\n"
     "  optjournald --print-config           a configuration file to start from\n"
+    "  optjournald --orphans retry:2 DIR    trials of killed workers are tried again, twice\n"
     "\n"
     "Exit status:\n"
     "  0  ended as asked, everything published is synced\n"

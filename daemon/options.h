@@ -12,6 +12,9 @@
 #include <optional>
 #include <string>
 
+#include "base/result.h"
+#include "schema/operation.h"
+
 namespace oj::daemon {
 
 constexpr std::int64_t kSyncWindowMsMax = 50;  // nothing published stays unsynced longer than this
@@ -26,6 +29,8 @@ struct Options {
   std::uint64_t segment_bytes_min = 1u << 20;
   std::uint64_t segment_bytes_max = 64u << 20;
   std::int64_t sync_window_ms = 20;
+  schema::OrphanPolicy orphans{schema::OrphanPolicy::Kind::kFail};
+  std::int64_t orphan_grace_ms = 0;
   std::string level = "info";  // spdlog's name
   std::string service;         // empty: none
 };

@@ -89,7 +89,11 @@ bool Reaper::publish_death(const Dead& dead) {
       schema::SessionEnded{dead.identity.session, schema::SessionEnded::Reason::kDied}});
   schema::stamp(record, {0, 0, utc_us()});
   const auto attempt = producer_->try_append(record);
-  if (attempt) return attempt->full == shm::Full::kNo;
+  if (attempt) {
+    const bool published = attempt->full == shm::Full::kNo;
+    deaths_told_ += published;
+    return published;
+  }
   // The region is retired or damaged: the flusher sees that too, and this region is not gone on
   // with.
   spdlog::error("cannot publish the death of session {}: {}", dead.identity.session,

@@ -49,6 +49,10 @@ class Reaper {
   // Publishes what could not be published before. True: something still waits for room in the ring.
   bool continue_pending();
   bool pending() const { return !waiting_.empty(); }
+  std::uint64_t deaths_told() const { return deaths_told_; }
+  std::optional<shm::SlotRef> seat() const {
+    return seat_ ? std::optional(seat_->slot()) : std::nullopt;
+  }
 
   const shm::SlotTable& slots() const { return slots_; }
   shm::SlotTable& slots() { return slots_; }
@@ -74,6 +78,7 @@ class Reaper {
   schema::Encoder encoder_;
   std::vector<std::uint64_t> on_its_way_;  // by slot: the incarnation being freed, plus one
   std::vector<Dead> waiting_;              // for room in the ring
+  std::uint64_t deaths_told_ = 0;
 };
 
 }  // namespace oj::daemon

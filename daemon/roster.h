@@ -64,6 +64,8 @@ class Roster {
   bool pending() const { return reaper_.pending(); }
   bool continue_pending() { return reaper_.continue_pending(); }
   void give_up_seat() { reaper_.give_up_seat(); }
+  std::uint64_t deaths_told() const { return reaper_.deaths_told(); }
+  std::optional<shm::SlotRef> seat() const { return reaper_.seat(); }
 
  private:
   struct Watched {

@@ -24,6 +24,7 @@
 #include "daemon/flusher.h"
 #include "daemon/heartbeat.h"
 #include "daemon/logging.h"
+#include "daemon/orphan_keeper.h"
 #include "daemon/recovery.h"
 #include "daemon/runtime_folder.h"
 #include "daemon/supervisor.h"
@@ -91,7 +92,7 @@ class Server {
   const Supervisor& supervisor_;
   Announcement& announcement_;
   const std::int64_t started_us_ = utc_us();
-  Fd signals_, flusher_event_, folder_lock_, runtime_lock_;
+  Fd signals_, event_, folder_lock_, runtime_lock_;
   std::optional<journal::Folder> folder_;
   Rights rights_;
   std::string runtime_folder_;
@@ -102,8 +103,8 @@ Result<void> Server::take_folder() {
   auto signals = take_signals();
   if (!signals) return signals.error();
   signals_ = std::move(*signals);
-  flusher_event_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!flusher_event_) return io_error("cannot make an eventfd", errno);
+  event_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!event_) return io_error("cannot make an eventfd", errno);
   raise_open_files_limit();
   auto folder = journal::Folder::open(options_.folder, journal::Folder::IfAbsent::kCreate);
   if (!folder) return folder.error();
@@ -146,10 +147,13 @@ Result<bool> Server::serve_one_region() {
   const std::shared_ptr<shm::Region> region = opened->region;
   shm::set_degraded(*region, 0);
   Flusher flusher(region, std::move(opened->writer), options_.sync_window_ms * kNsPerMs,
-                  flusher_event_.get());
-  auto control = Control::start(settings(), region, flusher, signals_.get(), flusher_event_.get());
+                  event_.get());
+  OrphanKeeper orphans(*folder_, region, {options_.orphans, options_.orphan_grace_ms},
+                       event_.get());
+  auto control = Control::start(settings(), region, flusher, orphans, signals_.get(), event_.get());
   if (!control) return control.error();
   flusher.start();
+  orphans.start();
   shm::wake_everybody(*region);
   spdlog::info("serving {} (pid {}, generation {})", folder_->path(), getpid(),
                region->identity().generation);
@@ -185,10 +189,10 @@ Flusher::End Server::drain(Flusher& flusher) {
   flusher.orders().post_drain();
   Heartbeat heartbeat(supervisor_, flusher);
   while (flusher.end() == Flusher::End::kRunning) {
-    pollfd event{flusher_event_.get(), POLLIN, 0};
+    pollfd event{event_.get(), POLLIN, 0};
     eventfd_t count = 0;
     poll(&event, 1, heartbeat.left_ms(monotonic_ns()));
-    eventfd_read(flusher_event_.get(), &count);
+    eventfd_read(event_.get(), &count);
     heartbeat.look_while_stopping(monotonic_ns());
   }
   flusher.join();

@@ -7,8 +7,9 @@ accuracy after each epoch. The workers are processes that share nothing but the 
     study = optuna.load_study(study_name="digits", storage=optjournal.JournalStorage("runs/digits"))
     study.optimize(objective)
 
-On the way one worker and the journal's daemon are killed with SIGKILL; the study goes on, and at
-the end it is checked that nothing was lost. Run it again, and the same study is continued.
+On the way one worker and the journal's daemon are killed with SIGKILL; the study goes on, the
+worker's trial is tried again by another one, and at the end it is checked that nothing was lost.
+Run it again, and the same study is continued.
 
 Exit status: 0 if everything that it shows held, 1 if something did not, 130 after Ctrl-C.
 
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 EPOCHS = 25
 # As many processes as cores share the work, so each computes in one thread.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+ORPHANS = "retry:3"  # what becomes of the trial of a worker that dies
 WORKER_ATTR = "worker_pid"
 
 
@@ -268,6 +270,7 @@ class Run:
         self.journal = Journal(find_program(), arguments.folder)
         self.problems: list[str] = []
         self.orphan: FrozenTrial | None = None
+        self.retry: FrozenTrial | None = None
         self.before_kill: list[FrozenTrial] = []
         self.served_again_s: float | None = None
         self.daemon_killed = False
@@ -287,6 +290,7 @@ class Run:
                 direction="maximize",
                 load_if_exists=True,
             )
+            storage.set_orphan_policy(study, ORPHANS)
             self.old = study.get_trials(deepcopy=False)
             done = sum(trial.state in FINISHED for trial in self.old)
             if self.old:
@@ -433,7 +437,8 @@ class Run:
                 )
                 self.check(same, f"trial {before.number} was finished and is not what it was")
         new = trials[len(self.old) :]
-        failed = [trial.number for trial in new if trial.state == TrialState.FAIL]
+        killed = self.orphan.number if self.orphan else None
+        failed = [t.number for t in new if t.state == TrialState.FAIL and t.number != killed]
         self.check(not failed, f"trials failed: {failed}")
         finished = sum(trial.state in FINISHED for trial in trials) - done
         if self.ended_at < self.deadline:
@@ -446,10 +451,16 @@ class Run:
         self.check(self.orphan is not None, "no worker could be killed in the middle of a trial")
         if self.orphan is not None:
             now = trials[self.orphan.number]
-            self.check(
-                now.state == TrialState.RUNNING, f"the orphan {now.number} is {now.state.name}"
-            )
+            self.check(now.state == TrialState.FAIL, f"the orphan {now.number} is {now.state.name}")
             self.check(now.params == self.orphan.params, f"the orphan {now.number} lost parameters")
+            again = [t for t in new if t.system_attrs.get("failed_trial") == now.number]
+            self.check(len(again) == 1, f"the orphan {now.number} was retried {len(again)} times")
+            self.retry = again[0] if again else None
+            if self.retry is not None and self.ended_at < self.deadline:
+                state, params = self.retry.state, self.retry.params
+                self.check(state in FINISHED, f"its retry {self.retry.number} is {state.name}")
+                same = all(params.get(name) == value for name, value in now.params.items())
+                self.check(same, f"its retry {self.retry.number} has other parameters")
         self.check(self.daemon_killed, "the daemon could not be killed")
         self.check(self.served_again_s is not None, "no new daemon took over")
         later = [t for t in new[len(self.before_kill) - len(self.old) :] if t.state in FINISHED]
@@ -458,8 +469,9 @@ class Run:
     def say_what_was_killed(self, new: list[FrozenTrial]) -> None:
         if self.orphan is not None:
             print(
-                f"Killed on the way: a worker in trial {self.orphan.number}, which stays RUNNING"
-                f" with the {len(self.orphan.intermediate_values)} epochs that it had reported"
+                f"Killed on the way: a worker in trial {self.orphan.number}, which failed with"
+                f" the {len(self.orphan.intermediate_values)} epochs that it had reported"
+                + (f" and was tried again as {self.retry.number}" if self.retry else "")
             )
         if self.served_again_s is not None:
             after = len(new) - (len(self.before_kill) - len(self.old))
@@ -485,13 +497,8 @@ class Run:
         trials = self.journal.ask("trials", "--", self.arguments.study)
         states = {state: sum(t["state"] == state.name for t in trials) for state in TrialState}
         orphans = [trial["number"] for trial in trials if trial["orphan"]]
-        if self.orphan is not None:
-            self.check(
-                self.orphan.number in orphans, "the killed worker's trial is not seen as an orphan"
-            )
+        self.check(not orphans, f"trials of dead workers were left: {orphans}")
         by_state = ", ".join(f"{n} {state.name}" for state, n in states.items() if n)
-        if orphans:
-            by_state += f" (orphans: {', '.join(f'#{number}' for number in orphans)})"
         print(f"\nThe journal holds {len(trials)} trials: {by_state}")
         print(
             f"  {status['published']} records, {status['synced']} of them synced;"

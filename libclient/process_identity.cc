@@ -93,6 +93,7 @@ ProcessIdentity ProcessIdentity::of_this_process(const OpenOptions& options) {
   identity.host = host.data();
   identity.command = options.command.empty() ? program_invocation_short_name : options.command;
   identity.said = said_of_this();
+  identity.orphans = options.orphans;
   identity.birth = birth_of_this();
   return identity;
 }
@@ -105,6 +106,7 @@ schema::SessionStarted ProcessIdentity::started(std::vector<schema::Gpu>& gpus) 
   started.container = said.container;
   if (said.cuda_visible_devices) started.cuda_visible_devices = *said.cuda_visible_devices;
   started.gpus = gpus;
+  started.orphans = orphans;
   started.birth = birth;
   return started;
 }

@@ -18,6 +18,7 @@ struct ProcessIdentity {
   std::uint32_t pid = 0, uid = 0;
   std::string host, command;
   schema::WorkerIdentity said;
+  schema::OrphanPolicy orphans;
   schema::ProcessBirth birth;
 
   // Reads some files of /proc and asks for the user's name: some hundred microseconds, and longer

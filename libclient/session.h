@@ -41,6 +41,9 @@ struct OpenOptions {
   std::string daemon_path;
   std::uint64_t pool_bytes = 0;    // for the embedded daemon that this may start; 0: its default
   std::int64_t idle_exit_ms = -1;  // likewise: its stay after its last client; -1: its default
+  // What becomes of this process's RUNNING trials if it dies; kUnset: what the study says, or else
+  // the daemon (its --orphans). kOptuna: nothing, Optuna's fail_stale_trials() sees to them.
+  schema::OrphanPolicy orphans;
   std::string command;  // what status shows as this worker's name; empty: the program's name
 };
 

@@ -9,6 +9,7 @@
 
 #include "libclient/fork_registry.h"
 #include "schema/codec.h"
+#include "schema/orphan_policy.h"
 
 namespace oj::client {
 namespace {
@@ -266,6 +267,19 @@ Result<std::optional<schema::TrialId>> Storage::pop_waiting(schema::StudyId stud
     if (outcome->code == replay::OutcomeCode::kDone) return first;
     // Another process was faster, or the study was deleted: look again.
   }
+}
+
+Result<void> Storage::set_orphan_policy(schema::StudyId study, const schema::OrphanPolicy& policy,
+                                        const WriteOptions& options) {
+  const std::string text = schema::text_of(policy);
+  schema::Value value;  // null: none
+  if (policy.kind != schema::OrphanPolicy::Kind::kUnset)
+    value = {.kind = schema::Value::Kind::kText, .text = text};
+  const schema::Operation set = schema::SetStudySystemAttr{study, {schema::kOrphansAttr, value}};
+  Result<replay::Outcome> outcome = write(set, options);
+  if (!outcome) return outcome.error();
+  if (outcome->code != replay::OutcomeCode::kDone) return outcome_error(*outcome, set);
+  return {};
 }
 
 Result<void> Storage::read(const std::function<void(const replay::State&)>& use) {

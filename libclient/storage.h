@@ -74,6 +74,12 @@ class Storage {
   Result<std::optional<schema::TrialId>> pop_waiting(schema::StudyId study,
                                                      const WriteOptions& options = {});
 
+  // What becomes of the study's RUNNING trials whose worker died, where that worker did not say
+  // otherwise (OpenOptions::orphans); kUnset: what the daemon says. Counts for orphans that exist
+  // already and were kept, at the next death.
+  Result<void> set_orphan_policy(schema::StudyId study, const schema::OrphanPolicy& policy,
+                                 const WriteOptions& options = {});
+
   // Catches up, then calls `use` with the state, under this process's lock. Keep it short; do not
   // call back in.
   Result<void> read(const std::function<void(const replay::State&)>& use);

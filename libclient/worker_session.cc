@@ -48,13 +48,14 @@ WorkerSession::WorkerSession(const Location& location, const OpenOptions& option
       identity_(ProcessIdentity::of_this_process(options_)),
       lanes_(current_),
       places_(folder_),
-      keeper_({location_, folder_, options_, identity_, current_, changes_}, [this](schema::SessionId former) {
-        lanes_.refresh();
-        places_.refresh(current_.get().get());
-        // Without room the new session is announced by nothing but its records: it works all the
-        // same.
-        (void)announce(former, Deadline::in_ms(kAnnounceMs));
-      }) {}
+      keeper_({location_, folder_, options_, identity_, current_, changes_},
+              [this](schema::SessionId former) {
+                lanes_.refresh();
+                places_.refresh(current_.get().get());
+                // Without room the new session is announced by nothing but its records: it works all the
+                // same.
+                (void)announce(former, Deadline::in_ms(kAnnounceMs));
+              }) {}
 
 Result<std::unique_ptr<ProcessSession>> WorkerSession::open(const Location& location,
                                                             const OpenOptions& options) {

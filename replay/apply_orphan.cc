@@ -67,8 +67,7 @@ void create_copy(Tables& tables, StudyParts& parts, const Trial& failed) {
   copy.system_attrs.set(kRetryHistory, {});
   for (const auto& [key, value] : failed.system_attrs.items())
     copy.system_attrs.set(key, value.view());
-  copy.system_attrs.set(kRetryHistory,
-                        {.kind = schema::Value::Kind::kJson, .text = history.text});
+  copy.system_attrs.set(kRetryHistory, {.kind = schema::Value::Kind::kJson, .text = history.text});
   parts.study->trials.push_back(&copy);
   tables.trials.add(copy.id, {&copy, &parts});
   enter_state(tables, *parts.study, copy);

@@ -16,7 +16,8 @@ namespace {
 namespace wire_control = wire::control;
 
 constexpr std::size_t kCommandBytesMax = 63;
-constexpr int kNestingMax = 12;  // Message, status, workers, identity, gpus, name; each list element counts too
+constexpr int kNestingMax =
+    12;  // Message, status, workers, identity, gpus, name; each list element counts too
 
 capnp::Data::Reader as_data(std::string_view text) {
   return {reinterpret_cast<const kj::byte*>(text.data()), text.size()};

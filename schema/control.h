@@ -42,9 +42,9 @@ struct WorkerIdentity {
   static constexpr std::size_t kCudaVisibleDevicesBytesMax = 255, kGpusMax = 16;
   static constexpr std::size_t kGpuUuidBytesMax = 47, kGpuNameBytesMax = 63;
 
-  std::string user = {};                                  // as the worker finds it; "": not said
-  std::string container = {};                             // "": none that it knows of
-  std::optional<std::string> cuda_visible_devices = {};   // none: not set
+  std::string user = {};                                 // as the worker finds it; "": not said
+  std::string container = {};                            // "": none that it knows of
+  std::optional<std::string> cuda_visible_devices = {};  // none: not set
   std::vector<GpuIdentity> gpus = {};  // that it may use, as far as NVML was there to be asked
 };
 

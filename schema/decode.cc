@@ -232,8 +232,7 @@ SessionStarted session_started(wire::SessionStarted::Reader from, Arena& arena) 
                               .boot_id_low = from.getBootIdLow(),
                               .pid_namespace = from.getPidNamespace(),
                               .start_ticks = from.getStartTicks()}};
-  if (from.hasCudaVisibleDevices())
-    to.cuda_visible_devices = text(from.getCudaVisibleDevices());
+  if (from.hasCudaVisibleDevices()) to.cuda_visible_devices = text(from.getCudaVisibleDevices());
   return to;
 }
 
@@ -253,7 +252,8 @@ bool is_absent(wire::Record::Reader record) {
 
 // One operation; `from` is no batch.
 void read_operation(wire::Record::Reader from, Arena& arena, std::vector<Operation>& to) {
-  if (from.which() <= wire::Record::END_ORPHAN && is_absent(from)) corrupt("the operation is absent");
+  if (from.which() <= wire::Record::END_ORPHAN && is_absent(from))
+    corrupt("the operation is absent");
   switch (from.which()) {
     case wire::Record::CREATE_STUDY:
       to.emplace_back(create_study(from.getCreateStudy(), arena));

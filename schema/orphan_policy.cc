@@ -28,7 +28,8 @@ std::string text_of(const OrphanPolicy& policy) {
     case OrphanPolicy::Kind::kUnset: return "unset";
     case OrphanPolicy::Kind::kKeep: return "keep";
     case OrphanPolicy::Kind::kFail: return "fail";
-    case OrphanPolicy::Kind::kRetry: return std::string("retry:").append(std::to_string(policy.retries_max));
+    case OrphanPolicy::Kind::kRetry:
+      return std::string("retry:").append(std::to_string(policy.retries_max));
     case OrphanPolicy::Kind::kOptuna: return "optuna";
   }
   return "?";

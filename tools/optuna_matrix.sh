@@ -11,7 +11,8 @@ cd "$(dirname "$0")/.."
 results=$(realpath "${1:?usage: tools/optuna_matrix.sh RESULTS [VERSION...]}")
 shift
 readonly versions=("${@:-3.1 3.6 4.0 4.9}")
-readonly tests=(test_conformance.py test_attributes.py test_trials.py test_optimize.py)
+readonly tests=(test_conformance.py test_attributes.py test_trials.py test_optimize.py
+  test_orphans.py)
 readonly wheels=$PWD/build/wheels
 
 # Optuna 3 was written for numpy 1 and a setuptools with pkg_resources.

@@ -8,7 +8,7 @@ _optjournal_study_names() {
 }
 
 _optjournal() {
-  local verbs="tail status studies trials stop version"
+  local verbs="tail status studies trials orphans stop version"
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local verb="" location="" count=0 word i
   COMPREPLY=()
@@ -43,7 +43,7 @@ _optjournal() {
   case $verb in
     "") options="$verbs --help --version --color" ;;
     tail) options+=" --follow --lines --from --study --json" ;;
-    status | studies) options+=" --json" ;;
+    status | studies | orphans) options+=" --json" ;;
     trials) options+=" --json --csv --attrs --state --limit" ;;
     stop) options+=" --timeout" ;;
   esac
@@ -54,7 +54,9 @@ _optjournal() {
   elif [[ $count -eq 0 ]]; then
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -d -- "$current")
-  elif [[ $verb == trials && $count -eq 1 ]]; then
+  elif [[ $verb == orphans && $count -eq 2 ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "keep fail retry: optuna unset" -- "$current")
+  elif [[ $verb == trials || $verb == orphans ]] && [[ $count -eq 1 ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(_optjournal_study_names "$location")" -- "$current")
   fi
 }

@@ -2,6 +2,8 @@
 //
 // SPDX-License-Identifier: MIT
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
 
 #include "libclient/session.h"
 #include "python/native/datetimes.h"
@@ -60,15 +62,17 @@ NB_MODULE(_native, module) {
   storage
       .def(nb::init<const std::string&, const std::string&, const std::string&, std::int64_t,
                     std::int64_t, std::uint64_t, std::int64_t, const std::string&,
-                    const std::string&>(),
+                    const std::string&, const std::optional<std::string>&>(),
            nb::arg("location"), nb::arg("mode"), nb::arg("durability"), nb::arg("timeout_ms"),
            nb::arg("open_timeout_ms"), nb::arg("pool_bytes"), nb::arg("idle_exit_ms"),
-           nb::arg("daemon_path"), nb::arg("name"))
+           nb::arg("daemon_path"), nb::arg("name"), nb::arg("orphans").none())
       .def("close", &NativeStorage::close)
       .def("digest", &NativeStorage::digest)
       .def("next_seq", &NativeStorage::next_seq)
       .def("sync", &NativeStorage::sync)
-      .def("status", &NativeStorage::status);
+      .def("status", &NativeStorage::status)
+      .def("stale_trials", &NativeStorage::stale_trials, any, nb::arg())
+      .def("set_orphan_policy", &NativeStorage::set_orphan_policy, any, nb::arg().none());
   bind_studies(storage);
   bind_trials(storage);
 }

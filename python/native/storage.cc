@@ -10,6 +10,8 @@
 #include "python/native/scratch.h"
 #include "python/native/trial_builder.h"
 #include "python/native/values.h"
+#include "replay/orphans.h"
+#include "schema/orphan_policy.h"
 
 namespace oj::python {
 namespace {
@@ -33,13 +35,20 @@ std::optional<client::Durability> durability_from(const std::string& durability)
         "durability must be None, 'published' or 'synced', not '" + durability + "'");
 }
 
+schema::OrphanPolicy policy_from(const std::optional<std::string>& text) {
+  if (!text) return {};
+  Result<schema::OrphanPolicy> policy = schema::parse_orphan_policy(*text);
+  if (!policy) raise(PyExc_ValueError, policy.error().message);
+  return *policy;
+}
+
 }  // namespace
 
 NativeStorage::NativeStorage(const std::string& location, const std::string& mode,
                              const std::string& durability, std::int64_t timeout_ms,
                              std::int64_t open_timeout_ms, std::uint64_t pool_bytes,
                              std::int64_t idle_exit_ms, const std::string& daemon_path,
-                             const std::string& name)
+                             const std::string& name, const std::optional<std::string>& orphans)
     : durability_(durability_from(durability)), timeout_ms_(timeout_ms) {
   client::OpenOptions options;
   options.mode = mode_from(mode);
@@ -48,6 +57,7 @@ NativeStorage::NativeStorage(const std::string& location, const std::string& mod
   options.idle_exit_ms = idle_exit_ms;
   options.daemon_path = daemon_path;
   options.command = name;
+  options.orphans = policy_from(orphans);
   const Result<std::shared_ptr<client::Storage>> storage = [&] {
     nb::gil_scoped_release without_gil;
     return client::Storage::open(location, options);
@@ -163,6 +173,34 @@ void NativeStorage::raise_refused(const client::Storage::Written& written,
   raise_outcome(written.outcome, operation);
 }
 
+nb::object NativeStorage::stale_trials(nb::handle study_id, std::int64_t grace_ms) {
+  const std::uint64_t id = id_from_python(study_id);
+  const std::int64_t until_us = utc_us() - grace_ms * 1000;
+  bool found = false;
+  std::vector<replay::TrialId> stale;
+  look([&](const replay::State& state) {
+    found = state.study(id) != nullptr;
+    for (const replay::Orphan& orphan : replay::orphans(state, {})) {
+      if (orphan.policy.kind == schema::OrphanPolicy::Kind::kOptuna && orphan.died_us <= until_us &&
+          state.trial(orphan.trial)->study == id)
+        stale.push_back(orphan.trial);
+    }
+  });
+  if (!found) raise_no_study(id);
+  nb::list list;
+  for (const replay::TrialId trial : stale) list.append(trial);
+  return list;
+}
+
+void NativeStorage::set_orphan_policy(nb::handle study_id,
+                                      const std::optional<std::string>& policy) {
+  const schema::OrphanPolicy wanted = policy_from(policy);
+  const std::string text = schema::text_of(wanted);
+  schema::Value value;  // null: none
+  if (policy) value = {.kind = schema::Value::Kind::kText, .text = text};
+  write(schema::SetStudySystemAttr{id_from_python(study_id), {schema::kOrphansAttr, value}});
+}
+
 std::string NativeStorage::digest() {
   std::string digest;
   look([&](const replay::State& state) { digest = state.digest(); });
@@ -201,10 +239,9 @@ nb::object NativeStorage::status() {
     entry["started"] = datetime_to_python(worker.started_us);
     entry["user"] = text_to_python(worker.identity.user);
     entry["container"] = text_to_python(worker.identity.container);
-    entry["cuda_visible_devices"] =
-        worker.identity.cuda_visible_devices
-            ? text_to_python(*worker.identity.cuda_visible_devices)
-            : nb::none();
+    entry["cuda_visible_devices"] = worker.identity.cuda_visible_devices
+                                        ? text_to_python(*worker.identity.cuda_visible_devices)
+                                        : nb::none();
     nb::list gpus;
     for (const schema::GpuIdentity& gpu : worker.identity.gpus) {
       nb::dict one;

@@ -41,7 +41,8 @@ class NativeStorage {
   // Optuna's contract. `timeout_ms` bounds every call; below 0: none.
   NativeStorage(const std::string& location, const std::string& mode, const std::string& durability,
                 std::int64_t timeout_ms, std::int64_t open_timeout_ms, std::uint64_t pool_bytes,
-                std::int64_t idle_exit_ms, const std::string& daemon_path, const std::string& name);
+                std::int64_t idle_exit_ms, const std::string& daemon_path, const std::string& name,
+                const std::optional<std::string>& orphans);
   ~NativeStorage();
   NativeStorage(const NativeStorage&) = delete;
   NativeStorage& operator=(const NativeStorage&) = delete;
@@ -73,6 +74,11 @@ class NativeStorage {
   nb::object get_all_trials(nb::handle study_id, bool deepcopy, nb::handle states);
   std::uint64_t get_n_trials(nb::handle study_id, nb::handle states);
   nb::object get_best_trial(nb::handle study_id);
+
+  // A list of the RUNNING trials of processes that left them to Optuna's heartbeat and died more
+  // than `grace_ms` ago.
+  nb::object stale_trials(nb::handle study_id, std::int64_t grace_ms);
+  void set_orphan_policy(nb::handle study_id, const std::optional<std::string>& policy);
 
   std::string digest();
   std::uint64_t next_seq();

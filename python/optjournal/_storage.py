@@ -8,6 +8,7 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import os
+import threading
 import uuid
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from optuna.storages import BaseStorage
 from optuna.study._frozen import FrozenStudy
 
 from optjournal import _native
+from optjournal._heartbeat import DeathsForHeartbeats, HeartbeatSettings
 from optjournal._programs import program_path
 
 if TYPE_CHECKING:
@@ -24,15 +26,20 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from optuna.distributions import BaseDistribution
-    from optuna.study import StudyDirection
+    from optuna.study import Study, StudyDirection
     from optuna.trial import FrozenTrial, TrialState
     from typing_extensions import Literal, Self
+
+    from optjournal._heartbeat import TrialCallback
 
     Durability = Literal["published", "synced"]
     Mode = Literal["worker", "monitor", "offline"]
 
 _SERVICE = "optjournal://"
 _NAME_PREFIX = "no-name-"  # Optuna's, for studies created without a name
+
+# Before Optuna 4.3 a finished trial raises RuntimeError.
+_Finished: type[Exception] = getattr(optuna.exceptions, "UpdateFinishedTrialError", RuntimeError)
 
 _logger = optuna.logging.get_logger(__name__)
 
@@ -63,7 +70,7 @@ def _daemon_path(given: str | os.PathLike[str] | None) -> str:
     return str(bundled) if bundled.exists() else ""
 
 
-class JournalStorage(BaseStorage):
+class JournalStorage(BaseStorage, DeathsForHeartbeats):
     """A study's storage that all processes of one machine share.
 
     Args:
@@ -86,6 +93,17 @@ class JournalStorage(BaseStorage):
             default.
         daemon_path: The program to start; ``None``: ``$OPTJOURNALD``, else the one of this package.
         name: What ``optjournal status`` shows for this process; ``None``: its program's name.
+        orphans: What becomes of the running trials of this process if it dies: ``"keep"``: they
+            stay RUNNING; ``"fail"``; ``"retry:N"``: they fail, and a copy is enqueued, at most N
+            times in a row; ``None``: what the study says (:meth:`set_orphan_policy`), else the
+            daemon (``fail`` unless told otherwise).
+        heartbeat_interval: Any positive number: Optuna's ``optimize`` is to see to the trials of
+            this process if it dies, as with ``RDBStorage``: the next ``ask`` of any process that
+            has this set fails them and calls its callback. No heartbeats are written.
+        grace_period: Seconds from the death until then; ``None``: at once.
+        heartbeat_stale_trial_callback: Called once for each trial that was failed so, for instance
+            ``RetryHeartbeatStaleTrialCallback``.
+        failed_trial_callback: The same, by the name that it has before Optuna 4.9.
 
     One object may be used by many threads, and goes on working in a forked child, which silently
     gets a session of its own. Pickling takes the location and the options along; the copy opens the
@@ -111,6 +129,11 @@ class JournalStorage(BaseStorage):
         idle_exit: float | None = None,
         daemon_path: str | os.PathLike[str] | None = None,
         name: str | None = None,
+        orphans: str | None = None,
+        heartbeat_interval: int | None = None,
+        grace_period: int | None = None,
+        heartbeat_stale_trial_callback: TrialCallback | None = None,
+        failed_trial_callback: TrialCallback | None = None,
     ) -> None:
         self._options: dict[str, Any] = {
             "location": _absolute(location),
@@ -122,6 +145,11 @@ class JournalStorage(BaseStorage):
             "idle_exit": idle_exit,
             "daemon_path": daemon_path,
             "name": name,
+            "orphans": orphans,
+            "heartbeat_interval": heartbeat_interval,
+            "grace_period": grace_period,
+            "heartbeat_stale_trial_callback": heartbeat_stale_trial_callback,
+            "failed_trial_callback": failed_trial_callback,
         }
         if durability not in (None, "published", "synced"):
             raise ValueError(
@@ -131,6 +159,17 @@ class JournalStorage(BaseStorage):
             raise ValueError(f"mode must be 'worker', 'monitor' or 'offline', not {mode!r}")
         if pool_bytes is not None and pool_bytes <= 0:
             raise ValueError(f"pool_bytes must be None or > 0, not {pool_bytes!r}")
+        if orphans is not None and heartbeat_interval is not None:
+            raise ValueError(
+                "give orphans or heartbeat_interval: the latter leaves orphans to Optuna's callback"
+            )
+        self._heartbeat = HeartbeatSettings(
+            heartbeat_interval,
+            grace_period,
+            heartbeat_stale_trial_callback,
+            failed_trial_callback,
+        )
+        self._handed = threading.local()
         self._native = _native.Storage(
             location=self._options["location"],
             mode=mode,
@@ -141,6 +180,7 @@ class JournalStorage(BaseStorage):
             idle_exit_ms=_milliseconds(idle_exit, "idle_exit"),
             daemon_path=_daemon_path(daemon_path),
             name=name or "",
+            orphans=orphans if heartbeat_interval is None else "optuna",
         )
         # At the latest when the interpreter ends: a session that just vanishes counts as a worker
         # that died.
@@ -188,6 +228,13 @@ class JournalStorage(BaseStorage):
         ``workers``.
         """
         return self._native.status()
+
+    def set_orphan_policy(self, study: Study | int, policy: str | None) -> None:
+        """What becomes of the study's running trials whose worker died: ``"keep"``, ``"fail"``,
+        ``"retry:N"``; ``None``: what the daemon says. A worker's own ``orphans`` counts more.
+        """
+        study_id = study if isinstance(study, int) else study._study_id
+        self._native.set_orphan_policy(study_id, policy)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.location!r})"
@@ -264,7 +311,12 @@ class JournalStorage(BaseStorage):
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        return self._native.set_trial_state_values(trial_id, state, values)
+        try:
+            return self._native.set_trial_state_values(trial_id, state, values)
+        except _Finished:
+            if self._was_handed(trial_id):
+                return False
+            raise
 
     def set_trial_intermediate_value(
         self, trial_id: int, step: int, intermediate_value: float

@@ -40,6 +40,7 @@ def test_bash_completes_verbs_options_values_and_study_names(offline_folder: Pat
     assert complete("tail", "--from", "s") == ["start"]
     assert complete("--color", "n") == ["never"]
     assert complete("trials", "--state", "pr") == ["pruned"]
+    assert complete("orphans", str(offline_folder), "digits", "ke") == ["keep"]
     assert complete("trials", str(offline_folder), "") == ["digits"]  # "two goals" is not one word
     assert complete("trials", str(offline_folder)[:-2]) == [str(offline_folder)]
 
@@ -67,6 +68,7 @@ def test_fish_completes_verbs_options_values_and_study_names(offline_folder: Pat
     assert complete_in_fish("optjournal st") == ["status", "stop", "studies"]
     assert complete_in_fish("optjournal tail --fr") == ["--from"]
     assert complete_in_fish("optjournal trials --state p") == ["pruned"]
+    assert complete_in_fish(f"optjournal orphans {offline_folder} digits ke") == ["keep"]
     assert "digits" in complete_in_fish(f"optjournal trials {offline_folder} d")
 
 
@@ -96,6 +98,7 @@ def test_zsh_completes_verbs_options_values_and_study_names(offline_folder: Path
             ("stu", "studies "),
             ("tail --fr", "tail --from "),
             ("trials --state p", "trials --state pruned"),
+            (f"orphans {offline_folder} digits k", f"orphans {offline_folder} digits keep"),
             (f"trials {offline_folder} d", f"trials {offline_folder} digits"),
         ]:
             type_and_wait(f"optjournal {typed}\t", completed)

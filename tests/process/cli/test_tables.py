@@ -248,7 +248,7 @@ class TestTrials:
         program = (
             "import sys, optuna, optjournal\n"
             f"s = optjournal.JournalStorage({str(folder)!r},"
-            f" daemon_path={str(PROGRAMS / 'optjournald')!r})\n"
+            f" daemon_path={str(PROGRAMS / 'optjournald')!r}, orphans='keep')\n"
             "optuna.create_study(storage=s, study_name='s').ask()\n"
             "print('asked', flush=True)\n"
             "sys.stdin.read()\n"

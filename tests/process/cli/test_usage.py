@@ -14,8 +14,8 @@ import pytest
 
 from conftest import PROGRAMS, ROOT, run
 
-VERBS = ("tail", "status", "studies", "trials", "stop", "version")
-LOOKING = ("tail", "status", "studies", "trials", "stop")  # those with a LOCATION
+VERBS = ("tail", "status", "studies", "trials", "orphans", "stop", "version")
+LOOKING = ("tail", "status", "studies", "trials", "orphans", "stop")  # those with a LOCATION
 
 
 def test_help_of_the_program_names_every_verb_and_exit_code() -> None:
@@ -68,6 +68,9 @@ def test_version_is_the_same_as_flag_and_as_verb() -> None:
         (["status", "a", "b"], "not expected: b"),
         (["tail", "a", "b"], "not expected: b"),
         (["trials", "a", "b", "c"], "not expected: c"),
+        (["orphans"], "LOCATION is required"),
+        (["orphans", "a", "s", "retry:0"], "keep, fail"),
+        (["orphans", "a", "s", "keep", "x"], "not expected: x"),
         (["version", "a"], "not expected: a"),
         (["status", "--frob", "a"], "--frob"),
         (["tail", "--from", "yesterday", "a"], '"yesterday" is neither'),

@@ -56,6 +56,8 @@ TEST(Options, HaveTheDocumentedDefaults) {
   EXPECT_EQ(parsed.options.segment_bytes_min, 1u << 20);
   EXPECT_EQ(parsed.options.segment_bytes_max, 64u << 20);
   EXPECT_EQ(parsed.options.level, "info");
+  EXPECT_EQ(parsed.options.orphans.kind, schema::OrphanPolicy::Kind::kFail);
+  EXPECT_EQ(parsed.options.orphan_grace_ms, 0);
 }
 
 TEST(Options, EmbeddedEndsWhenIdleUnlessToldOtherwise) {
@@ -70,6 +72,9 @@ TEST(Options, AreTakenAtTheirLimits) {
   EXPECT_EQ(parse({"--pool=256K", "d"}).options.pool_bytes, 256u << 10);
   EXPECT_EQ(parse({"--pool=16G", "d"}).options.pool_bytes, std::uint64_t{16} << 30);
   EXPECT_EQ(parse({"--segment-min=64K", "d"}).options.segment_bytes_min, 64u << 10);
+  EXPECT_EQ(parse({"--orphan-grace-ms=604800000", "d"}).options.orphan_grace_ms, 604'800'000);
+  EXPECT_EQ(parse({"--orphans=retry:1000", "d"}).options.orphans.retries_max, 1000u);
+  EXPECT_EQ(parse({"--orphans=keep", "d"}).options.orphans.kind, schema::OrphanPolicy::Kind::kKeep);
 }
 
 TEST(Options, OutOfRangeNameOptionValueAndRange) {
@@ -80,6 +85,9 @@ TEST(Options, OutOfRangeNameOptionValueAndRange) {
   expect_refused({"--idle-exit", "-1", "d"}, {"--idle-exit", "-1"});
   expect_refused({"--idle-exit", "5K", "d"}, {"--idle-exit", "5K"});
   expect_refused({"--log-level", "loud", "d"}, {"--log-level", "loud", "warning"});
+  expect_refused({"--orphans", "retry:1001", "d"}, {"--orphans", "retry:1001", "1 .. 1000"});
+  expect_refused({"--orphans", "none", "d"}, {"--orphans", "none", "keep, fail"});
+  expect_refused({"--orphan-grace-ms", "604800001", "d"}, {"--orphan-grace-ms", "604800000 ms"});
   expect_refused({"--segment-min=8M", "--segment-max=4M", "d"}, {"--segment-min", "--segment-max"});
 }
 

@@ -13,8 +13,9 @@ TEST(Container, IsReadFromTheCgroup) {
   EXPECT_EQ(container_of("0::/system.slice/docker-" + kId + ".scope\n", ""), "3f2a90b1c4d5");
   EXPECT_EQ(container_of("12:pids:/docker/" + kId + "\n1:name=systemd:/docker/" + kId + "\n", ""),
             "3f2a90b1c4d5");
-  EXPECT_EQ(container_of("0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-" + kId + ".scope", ""),
-            "3f2a90b1c4d5");
+  EXPECT_EQ(
+      container_of("0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-" + kId + ".scope", ""),
+      "3f2a90b1c4d5");
   EXPECT_EQ(container_of("0::/user.slice/user-1000.slice/libpod-" + kId + ".scope/container", ""),
             "3f2a90b1c4d5");
   EXPECT_EQ(container_of("0::/machine.slice/machine-worker\\x2d7.scope/payload\n", ""), "worker-7");
@@ -30,9 +31,8 @@ TEST(Container, IsReadFromMountsWhereTheCgroupTellsNothing) {
   EXPECT_EQ(container_of("0::/\n", "612 590 254:1 /var/lib/docker/containers/" + kId +
                                        "/hostname /etc/hostname rw - ext4 /dev/vda1 rw\n"),
             "3f2a90b1c4d5");
-  EXPECT_EQ(container_of("0::/\n",
-                         "612 590 0:25 /containers/overlay-containers/" + kId +
-                             "/userdata/hostname /etc/hostname rw - tmpfs tmpfs rw\n"),
+  EXPECT_EQ(container_of("0::/\n", "612 590 0:25 /containers/overlay-containers/" + kId +
+                                       "/userdata/hostname /etc/hostname rw - tmpfs tmpfs rw\n"),
             "3f2a90b1c4d5");
 }
 

@@ -134,6 +134,24 @@ const Case kCases[] = {
        j.started.host = "hc";
        j.started.command = "";
      }},
+    {"session_user", [](Journal& j) { j.started.user = "u"; }},
+    {"session_container", [](Journal& j) { j.started.container = "u"; }},
+    {"session_visible", [](Journal& j) { j.started.cuda_visible_devices = ""; }},
+    {"session_visible_devices", [](Journal& j) { j.started.cuda_visible_devices = "0"; }},
+    {"session_gpu",
+     [](Journal& j) {
+       static constexpr std::array kGpus = {schema::Gpu{"GPU-1", "n"}};
+       j.started.gpus = kGpus;
+     }},
+    {"session_orphans",
+     [](Journal& j) {
+       j.started.orphans = {schema::OrphanPolicy::Kind::kRetry, 1};
+     }},
+    {"session_boot", [](Journal& j) { j.started.birth.boot_id_high = 1; }},
+    {"session_boot_low", [](Journal& j) { j.started.birth.boot_id_low = 1; }},
+    {"session_namespace", [](Journal& j) { j.started.birth.pid_namespace = 1; }},
+    {"session_start", [](Journal& j) { j.started.birth.start_ticks = 1; }},
+    {"session_running", [](Journal& j) { j.trial_state = schema::TrialState::kRunning; }},
     {"session_command", [](Journal& j) { j.started.command = "d"; }},
     {"session_time", [](Journal& j) { j.time_us = 10; }},
     {"tombstone", [](Journal& j) { j.extra_tombstones = 1; }},

@@ -181,7 +181,9 @@ struct Model {
   // Trials made RUNNING by a session that was not known then, or has closed, are nobody's.
   std::set<TrialId> uncounted;
   bool counted(TrialId id) const { return !uncounted.contains(id); }
-  void forget_spent() { std::erase_if(dead, [&](SessionId id) { return !has_running(id); }); }
+  void forget_spent() {
+    std::erase_if(dead, [&](SessionId id) { return !has_running(id); });
+  }
   bool known(SessionId session) const { return alive.contains(session) || dead.contains(session); }
 
   Outcome apply(const SessionStarted& op, SessionId session) {

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/process_life.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <string_view>
+#include <system_error>
+
+#include "shm/region.h"
+
+namespace oj::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kFirstPidNamespace = 0xEFFFFFFC;  // PROC_PID_INIT_INO of the kernel
+constexpr int kFieldsToStartTime = 20;  // in /proc/PID/stat, behind the command's name
+
+std::string content(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::optional<std::uint64_t> number(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failed != std::errc() || end == text.data()) return std::nullopt;
+  return value;
+}
+
+struct Stat {
+  char state = '?';
+  std::uint64_t start_ticks = 0;
+};
+// The command's name may hold anything, also ")": what follows the last one the kernel wrote.
+std::optional<Stat> stat_of(const fs::path& process) {
+  const std::string text = content(process / "stat");
+  std::size_t at = text.rfind(')');
+  if (at == text.npos || at + 2 >= text.size()) return std::nullopt;
+  Stat stat;
+  stat.state = text[at + 2];
+  for (int i = 0; i < kFieldsToStartTime && at != text.npos; ++i) at = text.find(' ', at + 1);
+  if (at == text.npos) return std::nullopt;
+  const auto ticks = number(std::string_view(text).substr(at + 1));
+  if (!ticks) return std::nullopt;
+  stat.start_ticks = *ticks;
+  return stat;
+}
+
+// A zombie is dead, unless only its first thread has ended.
+bool lives(const fs::path& process, const Stat& stat) {
+  if (stat.state != 'Z' && stat.state != 'X') return true;
+  std::error_code failed;
+  fs::directory_iterator threads(process / "task", failed);
+  return !failed && std::distance(begin(threads), end(threads)) > 1;
+}
+
+// The process's number as it sees itself: the last of the line NSpid.
+std::optional<std::uint64_t> innermost_pid(const fs::path& process) {
+  const std::string status = content(process / "status");
+  const std::size_t line = status.find("\nNSpid:");
+  if (line == status.npos) return std::nullopt;
+  const std::string_view numbers =
+      std::string_view(status).substr(line + 1, status.find('\n', line + 1) - line - 1);
+  return number(numbers.substr(numbers.find_last_of("\t ") + 1));
+}
+
+}  // namespace
+
+ProcessWitness ProcessWitness::of_this_machine(const std::string& proc) {
+  ProcessWitness witness;
+  witness.proc_ = proc;
+  if (const auto boot = shm::this_boot_id()) {
+    std::memcpy(&witness.boot_id_high_, boot->data(), sizeof witness.boot_id_high_);
+    std::memcpy(&witness.boot_id_low_, boot->data() + sizeof witness.boot_id_high_,
+                sizeof witness.boot_id_low_);
+  }
+  struct stat info {};
+  if (stat((proc + "/self/ns/pid").c_str(), &info) == 0) witness.pid_namespace_ = info.st_ino;
+  std::error_code failed;
+  witness.proc_is_ours_ =
+      fs::read_symlink(proc + "/self", failed).string() == std::to_string(getpid());
+  witness.sees_all_ = witness.proc_is_ours_ && witness.pid_namespace_ == kFirstPidNamespace &&
+                      access((proc + "/1/stat").c_str(), R_OK) == 0;  // else: mounted with hidepid
+  return witness;
+}
+
+Life ProcessWitness::life_of(std::uint32_t pid, const schema::ProcessBirth& birth) const {
+  const bool said = birth.boot_id_high != 0 || birth.boot_id_low != 0;
+  const bool known = boot_id_high_ != 0 || boot_id_low_ != 0;
+  if (!said || !known) return Life::kUnknown;
+  if (birth.boot_id_high != boot_id_high_ || birth.boot_id_low != boot_id_low_) return Life::kDead;
+  if (pid == 0 || birth.start_ticks == 0 || birth.pid_namespace == 0) return Life::kUnknown;
+  if (birth.pid_namespace == pid_namespace_)
+    return proc_is_ours_ ? look_here(pid, birth.start_ticks) : Life::kUnknown;
+  return sees_all_ ? look_everywhere(pid, birth.start_ticks) : Life::kUnknown;
+}
+
+Life ProcessWitness::look_here(std::uint32_t pid, std::uint64_t start_ticks) const {
+  const fs::path process = fs::path(proc_) / std::to_string(pid);
+  const auto stat = stat_of(process);
+  // Where other users' processes are hidden, an absent one may be there.
+  if (!stat) return access((proc_ + "/1/stat").c_str(), R_OK) == 0 ? Life::kDead : Life::kUnknown;
+  return stat->start_ticks == start_ticks && lives(process, *stat) ? Life::kAlive : Life::kDead;
+}
+
+Life ProcessWitness::look_everywhere(std::uint32_t pid, std::uint64_t start_ticks) const {
+  std::error_code failed;
+  for (fs::directory_iterator at(proc_, failed), end; !failed && at != end; at.increment(failed)) {
+    if (!number(at->path().filename().string())) continue;
+    const auto stat = stat_of(at->path());
+    if (!stat || stat->start_ticks != start_ticks || innermost_pid(at->path()) != pid) continue;
+    if (lives(at->path(), *stat)) return Life::kAlive;
+  }
+  return failed ? Life::kUnknown : Life::kDead;
+}
+
+}  // namespace oj::daemon

@@ -1,0 +1,374 @@
+// Goal: the trials of a worker that died are ended once, by the policy that counts, whatever else
+// dies meanwhile; those of one that lives, is stopped or has closed are nobody's business.
+//
+// Method: real workers that are killed, real daemons that are killed, a region that is removed.
+// What the journal says is read from it, record by record.
+//
+// SPDX-License-Identifier: MIT
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "journal/recovery.h"
+#include "journal/writer.h"
+#include "libclient/storage.h"
+#include "schema/orphan_policy.h"
+#include "tests/process/client/journal_under_test.h"
+
+namespace oj::client {
+namespace {
+
+using schema::OrphanPolicy;
+using schema::TrialState;
+using Kind = OrphanPolicy::Kind;
+
+constexpr std::array kMinimize = {schema::Direction::kMinimize};
+constexpr std::int64_t kPatienceMs = 60'000;  // a watchdog, not an expectation
+
+bool eventually(const std::function<bool()>& is_so) {
+  const Deadline deadline = Deadline::in_ms(kPatienceMs);
+  while (!is_so()) {
+    if (deadline.passed()) return false;
+    ::usleep(2000);
+  }
+  return true;
+}
+
+void expect(const Result<void>& done) { EXPECT_TRUE(done) << done.error().message; }
+
+schema::TrialId ask(Storage& storage, schema::StudyId study) {
+  if (const auto popped = storage.pop_waiting(study); popped && *popped) return **popped;
+  const auto outcome =
+      storage.write(schema::CreateTrial{.study = study, .start_us = utc_us()}, WriteOptions{});
+  EXPECT_TRUE(outcome) << outcome.error().message;
+  return outcome ? outcome->id : replay::kNoTrial;
+}
+
+// A process that opens the journal, runs `act`, and waits for its death.
+class Worker {
+ public:
+  Worker(const JournalUnderTest& journal, const std::function<void(Storage&)>& act,
+         OrphanPolicy orphans = {}) {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::pipe(ends.data()), 0);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      OpenOptions options = journal.options();
+      options.orphans = orphans;
+      auto storage = Storage::open(journal.path(), options);
+      if (!storage) ::_exit(1);
+      act(**storage);
+      (void)!::write(ends[1], "r", 1);
+      for (;;) ::pause();
+    }
+    ::close(ends[1]);
+    char byte = 0;
+    EXPECT_EQ(::read(ends[0], &byte, 1), 1) << "the worker could not begin";
+    ::close(ends[0]);
+  }
+  ~Worker() { kill(); }
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  void kill() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = -1;
+  }
+  void signal(int number) const { ::kill(pid_, number); }
+
+ private:
+  pid_t pid_ = -1;
+};
+
+Worker asking(const JournalUnderTest& journal, schema::StudyId study, OrphanPolicy orphans = {}) {
+  return Worker(
+      journal, [study](Storage& storage) { ask(storage, study); }, orphans);
+}
+
+schema::StudyId create_study(Storage& storage, OrphanPolicy policy = {}) {
+  const auto study = storage.create_study("s", kMinimize, true);
+  EXPECT_TRUE(study) << study.error().message;
+  if (policy.kind != Kind::kUnset) expect(storage.set_orphan_policy(*study, policy));
+  return *study;
+}
+
+// "F W R": the states of the study's trials, by number.
+std::string states(Storage& storage, schema::StudyId study) {
+  std::string text;
+  auto done = storage.read([&](const replay::State& state) {
+    for (const replay::Trial* trial : state.study(study)->trials)
+      text += "RCPFW"[static_cast<std::size_t>(trial->state)];
+  });
+  EXPECT_TRUE(done) << done.error().message;
+  return text;
+}
+
+// How often the journal says that a session died, by session; and how many ends of orphans.
+struct Said {
+  std::map<schema::SessionId, int> died;
+  int ends = 0, sessions_left = 0;
+};
+Said said(const JournalUnderTest& journal) {
+  Said said;
+  const auto session = journal.open(OpenOptions::Mode::kOffline);
+  schema::Decoder decoder;
+  auto read = session->read(0, [&](std::uint64_t, std::span<const std::byte> bytes) {
+    const auto record = decoder.decode(bytes);
+    if (!record) return true;
+    for (const schema::Operation& operation : record->operations) {
+      if (const auto* end = std::get_if<schema::SessionEnded>(&operation))
+        said.died[end->session] += end->reason == schema::SessionEnded::Reason::kDied;
+      said.ends += std::holds_alternative<schema::EndOrphan>(operation);
+    }
+    return true;
+  });
+  EXPECT_TRUE(read) << read.error().message;
+  return said;
+}
+
+// The path of the region's file.
+std::filesystem::path region_of(const JournalUnderTest& journal) {
+  for (const auto& entry : std::filesystem::directory_iterator(journal.runtime_folder())) {
+    if (entry.path().filename().string().starts_with("region-")) return entry.path();
+  }
+  return {};
+}
+
+TEST(Orphans, FailAlsoWhenNobodyElseIsThere) {
+  JournalUnderTest journal;
+  schema::StudyId study = 0;
+  {
+    auto storage = journal.storage();
+    study = create_study(*storage);
+    Worker worker = asking(journal, study);
+    storage.reset();
+    worker.kill();
+  }
+  // The daemon has no client any more, and ends by itself: after it did what is to be done.
+  ASSERT_TRUE(eventually([&] { return journal.daemon() == 0; }));
+  OpenOptions offline = journal.options();
+  offline.mode = OpenOptions::Mode::kOffline;
+  auto storage = Storage::open(journal.path(), offline);
+  ASSERT_TRUE(storage) << storage.error().message;
+  EXPECT_EQ(states(**storage, study), "F");
+  auto done = (*storage)->read([&](const replay::State& state) {
+    EXPECT_TRUE(state.sessions().empty());
+    EXPECT_TRUE(state.study(study)->trials[0]->complete_us.has_value());
+  });
+  expect(done);
+  EXPECT_EQ(said(journal).ends, 1);
+}
+
+TEST(Orphans, AreTriedAgainAtMostAsOftenAsTheStudySays) {
+  JournalUnderTest journal;
+  auto storage = journal.storage();
+  const schema::StudyId study = create_study(*storage, {Kind::kRetry, 2});
+  for (const char* expected : {"FW", "FFW", "FFF"}) {
+    Worker worker(journal, [&](Storage& mine) {
+      const schema::TrialId trial = ask(mine, study);
+      const schema::Distribution distribution{.low = 0, .high = 1};
+      (void)mine.write(schema::SetTrialParam{trial, {"x", 0.25, distribution}});
+      (void)mine.write(schema::SetTrialUserAttr{trial, {"note", {}}});
+      (void)mine.write(schema::SetTrialIntermediateValue{trial, {0, 1.5}});
+    });
+    worker.kill();
+    ASSERT_TRUE(eventually([&] { return states(*storage, study) == expected; }))
+        << states(*storage, study);
+  }
+  expect(storage->read([&](const replay::State& state) {
+    const replay::Trial& last = *state.study(study)->trials[2];
+    ASSERT_EQ(last.params.size(), 1u);
+    EXPECT_EQ(last.params[0].internal, 0.25);
+    EXPECT_NE(last.user_attrs.find("note"), nullptr);
+    EXPECT_EQ(last.intermediate_values.size(), 1u);  // its own
+    EXPECT_EQ(last.system_attrs.find("failed_trial")->int64, 0);
+    EXPECT_EQ(last.system_attrs.find("retry_history")->text, "[0, 1]");
+  }));
+}
+
+TEST(Orphans, AreWhatTheSessionSaysBeforeTheStudyBeforeTheDaemon) {
+  JournalUnderTest journal;
+  auto storage = journal.storage();
+  const schema::StudyId study = create_study(*storage, {Kind::kKeep});
+  asking(journal, study).kill();                     // 0: kept, by the study
+  asking(journal, study, {Kind::kFail}).kill();      // 1: fails, by the session
+  asking(journal, study, {Kind::kOptuna}).kill();    // 2: left to Optuna
+  asking(journal, study, {Kind::kRetry, 1}).kill();  // 3: fails, 4 is its copy
+  ASSERT_TRUE(eventually([&] { return states(*storage, study) == "RFRFW"; }))
+      << states(*storage, study);
+  // Without a policy of the study's own the daemon's counts: at the next death, for kept ones too.
+  expect(storage->set_orphan_policy(study, {}));
+  asking(journal, study).kill();  // takes 4
+  ASSERT_TRUE(eventually([&] { return states(*storage, study) == "FFRFF"; }))
+      << states(*storage, study);
+}
+
+TEST(Orphans, AreNotLeftByAProcessThatClosesOrIsStopped) {
+  JournalUnderTest journal;
+  auto storage = journal.storage();
+  const schema::StudyId study = create_study(*storage);
+  EXPECT_EQ(in_processes(1,
+                         [&](int) {
+                           auto mine = Storage::open(journal.path(), journal.options());
+                           if (!mine) return 1;
+                           ask(**mine, study);
+                           mine->reset();
+                           return 0;
+                         }),
+            std::vector<int>{0});
+  Worker stopped = asking(journal, study);
+  stopped.signal(SIGSTOP);
+  asking(journal, study).kill();
+  ASSERT_TRUE(eventually([&] { return states(*storage, study) == "RRF"; }))
+      << states(*storage, study);
+  const std::array values = {1.0};
+  auto told = storage->write(schema::SetTrialStateValues{
+      0, TrialState::kComplete, std::span<const double>(values), utc_us()});
+  ASSERT_TRUE(told && told->code == replay::OutcomeCode::kDone);
+  EXPECT_EQ(states(*storage, study), "CRF");
+  stopped.kill();
+  EXPECT_TRUE(eventually([&] { return states(*storage, study) == "CFF"; }));
+}
+
+// The daemon is killed at any moment around the death, and so is the one after it.
+TEST(Orphans, AreEndedOnceOverDaemonsThatAreKilled) {
+  constexpr int kRounds = 50;
+  JournalUnderTest journal;
+  auto storage = journal.storage();
+  const schema::StudyId study = create_study(*storage, {Kind::kRetry, 1'000});
+  std::mt19937 random(42);
+  std::printf("seed 42\n");
+  for (int round = 0; round < kRounds; ++round) {
+    Worker worker = asking(journal, study);  // takes the copy that the last round left
+    if (round % 2 == 0) worker.kill();
+    ::usleep(static_cast<useconds_t>(random() % 40'000));
+    journal.signal_daemon(SIGKILL);
+    worker.kill();
+    if (random() % 2 == 0) {
+      ::usleep(static_cast<useconds_t>(random() % 20'000));
+      journal.signal_daemon(SIGKILL);  // the next one, if it is there already
+    }
+    const std::string expected = std::string(static_cast<std::size_t>(round) + 1, 'F') + "W";
+    ASSERT_TRUE(eventually([&] { return states(*storage, study) == expected; }))
+        << "round " << round << ": " << states(*storage, study);
+  }
+  storage.reset();
+  ASSERT_TRUE(eventually([&] { return journal.daemon() == 0; }));
+  const Said journal_said = said(journal);
+  std::printf("%d rounds, %d ends of orphans published\n", kRounds, journal_said.ends);
+}
+
+TEST(Orphans, OfARegionThatIsGoneAreFoundByTheNextDaemon) {
+  JournalUnderTest journal;
+  schema::StudyId study = 0;
+  {
+    auto storage = journal.storage();
+    study = create_study(*storage);
+    Worker worker = asking(journal, study);
+    expect(storage->session().wait_synced(storage->session().published_end(), Deadline::never()));
+    const std::filesystem::path region = region_of(journal);
+    worker.signal(SIGSTOP);                 // else it would start the next daemon
+    Worker other = asking(journal, study);  // dies with the region, too
+    expect(storage->session().wait_synced(storage->session().published_end(), Deadline::never()));
+    storage.reset();
+    other.signal(SIGSTOP);
+    journal.signal_daemon(SIGKILL);
+    worker.kill();
+    other.kill();
+    std::filesystem::remove(region);
+  }
+  for (int restart = 0; restart < 3; ++restart) {
+    auto storage = journal.storage();
+    ASSERT_TRUE(storage);
+    ASSERT_TRUE(eventually([&] { return states(*storage, study) == "FF"; }))
+        << states(*storage, study);
+    expect(storage->session().wait_synced(storage->session().published_end(), Deadline::never()));
+    journal.signal_daemon(SIGKILL);
+    storage.reset();
+    if (journal.daemon() != 0) journal.end_daemon();
+  }
+  const Said journal_said = said(journal);
+  EXPECT_EQ(journal_said.ends, 2);
+  int deaths = 0;
+  for (const auto& [session, died] : journal_said.died) {
+    EXPECT_LE(died, 1) << session;
+    deaths += died;
+  }
+  EXPECT_EQ(deaths, 2);
+}
+
+// The worker lives, and goes on in the next region as another session: its trials go with it.
+TEST(Orphans, AreNotMadeByARegionThatIsReplacedAndAreFoundAfterIt) {
+  JournalUnderTest journal;
+  auto storage = journal.storage();
+  const schema::StudyId study = create_study(*storage);
+  Worker worker = asking(journal, study);
+  const std::uint64_t generation = storage->session().generation();
+  expect(storage->session().wait_synced(storage->session().published_end(), Deadline::never()));
+  std::filesystem::remove(region_of(journal));
+  ASSERT_TRUE(eventually([&] {
+    const auto status = daemon_status(journal.path());
+    return status && status->generation > generation && status->workers.size() == 2;
+  }));
+  asking(journal, study).kill();
+  ASSERT_TRUE(eventually([&] { return states(*storage, study) == "RF"; }))
+      << states(*storage, study);
+  worker.kill();
+  EXPECT_TRUE(eventually([&] { return states(*storage, study) == "FF"; }))
+      << states(*storage, study);
+}
+
+// A journal as a machine leaves it that went down: its sessions never ended.
+TEST(Orphans, OfTheTimeBeforeAReboot) {
+  JournalUnderTest journal;
+  const schema::SessionId session = std::uint64_t{1} << 32 | 1;
+  {
+    auto folder = journal::Folder::open(journal.path(), journal::Folder::IfAbsent::kCreate);
+    ASSERT_TRUE(folder);
+    auto lock = folder->lock_for_serving("/nowhere");
+    ASSERT_TRUE(lock);
+    ASSERT_TRUE(journal::recover(*folder, std::nullopt));
+    auto writer = journal::Writer::open(*folder, 0, 1, {64 << 10, 64 << 10});
+    ASSERT_TRUE(writer);
+    schema::SessionStarted started{static_cast<std::uint32_t>(::getpid()), 0, "h", "c"};
+    started.birth = {1, 2, 3, 4};
+    schema::SessionStarted silent{1, 0, "h", "did not say who it is"};
+    const std::array<std::pair<schema::SessionId, schema::Operation>, 5> records = {
+        {{session, started},
+         {session, schema::CreateStudy{"s", kMinimize}},
+         {session, schema::CreateTrial{.study = 0, .start_us = 1}},
+         {session + 1, silent},
+         {session + 1, schema::CreateTrial{.study = 0, .start_us = 1}}}};
+    schema::Encoder encoder;
+    for (const auto& [by, operation] : records) {
+      const auto bytes = encoder.encode(operation);
+      schema::stamp(bytes, {by, 1, 1});
+      const journal::RecordBytes record{bytes};
+      ASSERT_TRUE(writer->write_batch({&record, 1}, 1));
+    }
+    ASSERT_TRUE(writer->sync());
+  }
+  auto storage = journal.storage();
+  ASSERT_TRUE(eventually([&] { return states(*storage, 0) == "FR"; })) << states(*storage, 0);
+  expect(storage->read([&](const replay::State& state) {
+    EXPECT_FALSE(state.sessions().contains(session));
+    EXPECT_TRUE(state.sessions().contains(session + 1));  // nothing is proven of it
+  }));
+}
+
+}  // namespace
+}  // namespace oj::client
