@@ -156,7 +156,7 @@ OptionEntry orphan_policy(std::string name, schema::OrphanPolicy Options::*membe
   return {std::move(name),
           "POLICY",
           std::move(help),
-          "keep, fail or retry:N",
+          "keep, fail, retry:N or optuna",
           true,
           [member](const std::string& text, Options& options) -> std::string {
             const auto policy = schema::parse_orphan_policy(text);
