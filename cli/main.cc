@@ -12,11 +12,12 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "base/clock.h"
+#include "cli/argument_words.h"
 #include "cli/exit_code.h"
 #include "cli/output.h"
 #include "cli/spelling.h"
 #include "cli/text.h"
-#include "cli/values.h"
 #include "cli/verbs.h"
 #include "libclient/session.h"
 #include "schema/orphan_policy.h"
@@ -59,6 +60,9 @@ struct Parsed {
   oj::cli::OrphansOptions orphans;
   oj::cli::StopOptions stop;
   std::string from, study, states, policy;  // as typed
+  struct {
+    std::string trials, operations, workers, since, until;
+  } filter;  // likewise
   std::uint64_t limit = 0;
   When color = When::kAuto;
   std::optional<std::string> location;  // of whatever verb
@@ -80,11 +84,6 @@ class HelpFormat : public CLI::Formatter {
   }
 };
 
-bool is_count(const std::string& text) {
-  return !text.empty() && text.size() <= 18 &&
-         text.find_first_not_of("0123456789") == std::string::npos;
-}
-
 std::string check_seconds(const std::string& text) {
   double seconds = 0;
   const bool fits =
@@ -100,11 +99,11 @@ std::string check_color(const std::string& text) {
 }
 
 std::string check_count(const std::string& text) {
-  return is_count(text) ? "" : fmt::format("\"{}\" is no count", oj::cli::shown(text));
+  return oj::cli::is_count(text) ? "" : fmt::format("\"{}\" is no count", oj::cli::shown(text));
 }
 
 std::string check_from(const std::string& text) {
-  if (text == "start" || text == "now" || is_count(text)) return {};
+  if (text == "start" || text == "now" || oj::cli::is_count(text)) return {};
   return fmt::format("\"{}\" is neither a record's number, nor start, nor now",
                      oj::cli::shown(text));
 }
@@ -115,6 +114,32 @@ CLI::App* add_verb(CLI::App& app, const char* name, const char* what) {
 
 void add_location(CLI::App& verb, std::string& location) {
   verb.add_option("LOCATION", location, kLocationHelp)->type_name("")->required();
+}
+
+// The value, or a complaint about the option that it was given to.
+template <class T>
+T checked(const char* option, Result<T> value) {
+  if (!value) throw CLI::ValidationError(option, value.error().message);
+  return *std::move(value);
+}
+
+// An option that was not typed leaves its part of the filter as it is.
+void take_filter(const Parsed& parsed, oj::cli::RecordFilter& filter) {
+  const auto& typed = parsed.filter;
+  const std::int64_t now_us = oj::utc_us();
+  if (!typed.trials.empty())
+    filter.trials = checked("--trial", oj::cli::parse_trial_numbers(typed.trials));
+  if (!typed.operations.empty())
+    filter.operations = checked("--op", oj::cli::parse_operations(typed.operations));
+  if (!parsed.states.empty())
+    filter.states = checked("--state", oj::cli::parse_states(parsed.states));
+  if (!typed.workers.empty()) filter.workers = oj::cli::split_words(typed.workers);
+  if (!typed.since.empty())
+    filter.since_us = checked("--since", oj::cli::parse_moment(typed.since, now_us));
+  if (!typed.until.empty())
+    filter.until_us = checked("--until", oj::cli::parse_moment(typed.until, now_us));
+  if (filter.since_us && filter.until_us && *filter.since_us >= *filter.until_us)
+    throw CLI::ValidationError("--since", "is not before --until: no record can be in between");
 }
 
 void add_tail(CLI::App& app, Parsed& parsed) {
@@ -132,6 +157,19 @@ void add_tail(CLI::App& app, Parsed& parsed) {
       ->check(CLI::Validator(check_from, ""))
       ->excludes(lines);
   verb->add_option("--study", parsed.study, "Only records of this study")->type_name("NAME");
+  verb->add_option("--trial", parsed.filter.trials, "Only of trials with these numbers")
+      ->type_name("N[,N...]");
+  verb->add_option("--op", parsed.filter.operations, "Only these operations, as in the lines")
+      ->type_name("OP[,OP...]");
+  verb->add_option("--state", parsed.states, "Only what brings a trial into one of these states")
+      ->type_name("STATE[,STATE...]");
+  verb->add_option("--worker", parsed.filter.workers,
+                   "Only of workers with this pid, command or user, and their ends")
+      ->type_name("WHO[,WHO...]");
+  verb->add_option("--since", parsed.filter.since, "Only records written at or after this time")
+      ->type_name("TIME");
+  verb->add_option("--until", parsed.filter.until, "Only records written before this time")
+      ->type_name("TIME");
   verb->add_flag("--json", options.json, "One JSON object a line");
   add_location(*verb, options.location);
   verb->footer(R"(
@@ -140,13 +178,22 @@ Examples:
   optjournal tail -f ./runs                  the same, then live, until Ctrl-C
   optjournal tail --from start --study digits ./runs
   optjournal tail -f --from now --json ./runs | jq -c '.operations[].operation'
+  optjournal tail --since 10m --state fail,pruned ./runs
+  optjournal tail -f --op sessionStarted,sessionEnded ./runs     workers that come and go
+  optjournal tail --from start --study digits --trial 12 ./runs  the life of one trial
+
+TIME is 90s, 10m, 2h or 3d (so long ago), 14:30 (today), 2026-11-24, or 2026-11-24T14:30:05Z; it is
+compared with when a record was written, by its writer's clock. Without -n and --from, --since and
+--until print all that fit.
 
 Without a daemon the folder is read as it is on disk; with -f, until one serves it.
 In JSON, NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".)");
   verb->callback([&parsed, verb] {
     auto& o = parsed.tail;
-    if (verb->count("--study") > 0) o.study = parsed.study;
-    if (parsed.from == "start")
+    if (verb->count("--study") > 0) o.filter.study = parsed.study;
+    take_filter(parsed, o.filter);
+    const bool anywhere = verb->count("--lines") == 0 && parsed.from.empty();
+    if (parsed.from == "start" || (anywhere && (o.filter.since_us || o.filter.until_us)))
       o.from = oj::cli::TailOptions::From::kStart;
     else if (parsed.from == "now")
       o.from = oj::cli::TailOptions::From::kNow;
@@ -192,21 +239,6 @@ Examples:
   });
 }
 
-// "complete,pruned" -> states; throws CLI::ValidationError naming the word that is none.
-std::vector<oj::schema::TrialState> parse_states(const std::string& text) {
-  std::vector<oj::schema::TrialState> states;
-  for (const std::string& word : CLI::detail::split(text, ',')) {
-    const auto state = oj::cli::state_of_name(word);
-    if (!state) {
-      throw CLI::ValidationError(
-          "--state", fmt::format("\"{}\" is no state: RUNNING, COMPLETE, PRUNED, FAIL, WAITING",
-                                 oj::cli::shown(word)));
-    }
-    states.push_back(*state);
-  }
-  return states;
-}
-
 void add_trials(CLI::App& app, Parsed& parsed) {
   CLI::App* verb = add_verb(app, "trials", "The trials of a study as a table, JSON or CSV");
   auto& options = parsed.trials;
@@ -237,7 +269,8 @@ An orphan is a RUNNING trial whose worker died.)");
     auto& o = parsed.trials;
     if (verb->count("STUDY") > 0) o.study = parsed.study;
     if (verb->count("--limit") > 0) o.limit = parsed.limit;
-    if (verb->count("--state") > 0) o.states = parse_states(parsed.states);
+    if (verb->count("--state") > 0)
+      o.states = checked("--state", oj::cli::parse_states(parsed.states));
     parsed.location = o.location;
     parsed.run = [&o](Output& out) { return oj::cli::trials(o, out); };
   });

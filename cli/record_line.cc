@@ -141,6 +141,12 @@ struct Describer {
     study(known->study);
   }
 
+  void about(schema::SessionId id) {
+    const auto found = state.sessions().find(id);
+    if (found == state.sessions().end()) return;
+    const replay::SessionInfo& worker = found->second;
+    text.about_worker = {std::to_string(worker.pid), worker.command, worker.user};
+  }
   std::string session_name(schema::SessionId id) const {
     const auto found = state.sessions().find(id);
     return found == state.sessions().end()
@@ -163,6 +169,7 @@ struct Describer {
   }
   void operator()(const schema::CreateTrial& op) {
     study(op.study);
+    text.state = op.state;
     add_template(text.fields, op);
   }
   void operator()(const schema::SetTrialParam& op) {
@@ -171,6 +178,7 @@ struct Describer {
   }
   void operator()(const schema::SetTrialStateValues& op) {
     trial(op.trial);
+    text.state = op.state;
     add_state(text.fields, op.state, op.values);
     add_time(text.fields, "at", op.time_us);
   }
@@ -207,12 +215,15 @@ struct Describer {
       text.fields.push_back({"former", std::to_string(op.former), std::to_string(op.former)});
   }
   void operator()(const schema::SessionEnded& op) {
+    about(op.session);
     const bool died = op.reason == schema::SessionEnded::Reason::kDied;
     text.fields.push_back({"session", session_name(op.session), std::to_string(op.session)});
     text.fields.push_back({"reason", died ? "died" : "closed", died ? "\"died\"" : "\"closed\""});
   }
   void operator()(const schema::EndOrphan& op) {
     trial(op.trial);
+    text.state = schema::TrialState::kFail;
+    about(op.session);
     text.fields.push_back({"of", session_name(op.session), ""});
     text.fields.push_back({"orphan_of", "", std::to_string(op.session)});
     if (op.retries_max > 0) {
@@ -327,13 +338,6 @@ void complete(RecordText& text, const schema::DecodedRecord& record,
       if (const replay::Study* study = after.study(*op.study_id)) op.study = study->name;
     }
   }
-}
-
-bool concerns(const RecordText& text, std::string_view study) {
-  for (const OperationText& op : text.operations) {
-    if (op.study && *op.study == study) return true;
-  }
-  return false;
 }
 
 std::string line_of(const RecordText& text, const Output& out) {

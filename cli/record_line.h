@@ -32,6 +32,9 @@ struct OperationText {
     std::string json;
   };
   std::vector<Field> fields;
+  std::optional<schema::TrialState> state;  // that it gives to the trial
+  // Pid, command and user of the worker that it is about, where it tells of one's end.
+  std::vector<std::string> about_worker;
   std::string outcome = "done";  // or "unchanged", or why the order refused it
 };
 
@@ -49,9 +52,6 @@ RecordText describe(std::uint64_t seq, const schema::DecodedRecord& record,
                     const replay::State& before);
 void complete(RecordText& text, const schema::DecodedRecord& record,
               std::span<const replay::Outcome> outcomes, const replay::State& after);
-
-// Does any operation of the record concern the study of this name?
-bool concerns(const RecordText& text, std::string_view study);
 
 // Without a line break at the end.
 std::string line_of(const RecordText& text, const Output& out);

@@ -31,7 +31,8 @@ constexpr std::size_t kRememberedRecords = 65'536;
 
 class Tail {
  public:
-  Tail(const TailOptions& options, Output& out) : options_(options), out_(out) {}
+  Tail(const TailOptions& options, Output& out)
+      : options_(options), filter_(options.filter), out_(out) {}
 
   Result<void> run() {
     if (auto opened = open(); !opened) return opened;
@@ -39,8 +40,8 @@ class Tail {
     start_at(end);
     if (auto done = read_until(end); !done) return done;
     if (auto done = print_last(); !done) return done;
-    if (options_.study && !study_seen_) {
-      const Error missing = no_such_study(*options_.study, state_, options_.location);
+    if (const auto& study = filter_.study; study && !study_seen_) {
+      const Error missing = no_such_study(*study, state_, options_.location);
       if (!options_.follow) return missing;
       note(missing.message + "; waiting for it");
     }
@@ -79,7 +80,7 @@ class Tail {
         last_wanted_ = options_.lines;
         // Without a filter the last lines are the last records; with one they are known only at the
         // end.
-        print_from_ = options_.study || end < options_.lines ? 0 : end - options_.lines;
+        print_from_ = !filter_.takes_all() || end < options_.lines ? 0 : end - options_.lines;
         break;
     }
   }
@@ -147,18 +148,19 @@ class Tail {
       text.bad = record.error().message;
       return print(text);
     }
-    const bool wanted = seq >= print_from_ || options_.study;
+    const bool wanted = seq >= print_from_ || filter_.study;
     if (wanted) text = describe(seq, *record, state_);
     const auto outcomes = state_.apply(seq, *record);
     if (!wanted) return {};
     complete(text, *record, outcomes, state_);
-    if (options_.study && !concerns(text, *options_.study)) return {};
-    study_seen_ = true;
+    study_seen_ = study_seen_ || !filter_.study ||
+                  std::any_of(text.operations.begin(), text.operations.end(),
+                              [this](const auto& op) { return op.study == filter_.study; });
     return seq >= print_from_ ? print(text) : Result<void>();
   }
 
   Result<void> print(const RecordText& text) {
-    if (text.seq < print_from_ || (options_.study && !text.bad.empty())) return {};
+    if (text.seq < print_from_ || !filter_.takes(text)) return {};
     if (was_printed(text)) return {};
     std::string line = (options_.json ? json_of(text) : line_of(text, out_)) + '\n';
     if (!last_wanted_) return out_.write(line);
@@ -200,6 +202,7 @@ class Tail {
   }
 
   const TailOptions& options_;
+  const RecordFilter& filter_;
   Output& out_;
   std::shared_ptr<client::Session> session_;
   schema::Decoder decoder_;

@@ -197,5 +197,6 @@ using Operation =
 // "createStudy", "setTrialParam", ...: the union arm's name in record.capnp; used by logs and the
 // CLI.
 std::string_view operation_name(const Operation& operation);
+std::span<const std::string_view> operation_names();
 
 }  // namespace oj::schema

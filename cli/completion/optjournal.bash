@@ -15,7 +15,7 @@ _optjournal() {
   for ((i = 1; i < COMP_CWORD; ++i)); do
     word=${COMP_WORDS[i]}
     case $word in
-      -n | --lines | --from | --study | --state | --limit | --timeout | --color) ((++i)) ;;
+      -n | --lines | --from | --study | --trial | --op | --state | --worker | --since | --until | --limit | --timeout | --color) ((++i)) ;;
       -*) ;;
       *)
         if [[ -z $verb ]]; then
@@ -32,17 +32,23 @@ _optjournal() {
     --color) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$current"); return ;;
     --from) mapfile -t COMPREPLY < <(compgen -W "start now" -- "$current"); return ;;
     --state) mapfile -t COMPREPLY < <(compgen -W "running complete pruned fail waiting" -- "$current"); return ;;
+    --op)
+      mapfile -t COMPREPLY < <(compgen -W "createStudy deleteStudy setStudyUserAttr setStudySystemAttr createTrial \
+        setTrialParam setTrialStateValues setTrialIntermediateValue setTrialUserAttr setTrialSystemAttr sessionStarted \
+        sessionEnded tombstone endOrphan" -- "$current")
+      return
+      ;;
     --study)
       [[ -n $location ]] && mapfile -t COMPREPLY < <(compgen -W "$(_optjournal_study_names "$location")" -- "$current")
       return
       ;;
-    -n | --lines | --limit | --timeout) return ;;
+    -n | --lines | --limit | --timeout | --trial | --worker | --since | --until) return ;;
   esac
 
   local options="--help --color"
   case $verb in
     "") options="$verbs --help --version --color" ;;
-    tail) options+=" --follow --lines --from --study --json" ;;
+    tail) options+=" --follow --lines --from --study --trial --op --state --worker --since --until --json" ;;
     status | studies | orphans) options+=" --json" ;;
     trials) options+=" --json --csv --attrs --state --limit" ;;
     stop) options+=" --timeout" ;;

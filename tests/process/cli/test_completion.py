@@ -39,6 +39,8 @@ def test_bash_completes_verbs_options_values_and_study_names(offline_folder: Pat
     assert complete("tail", "--fr") == ["--from"]
     assert complete("tail", "--from", "s") == ["start"]
     assert complete("--color", "n") == ["never"]
+    assert complete("tail", "--op", "createT") == ["createTrial"]
+    assert complete("tail", "--si") == ["--since"]
     assert complete("trials", "--state", "pr") == ["pruned"]
     assert complete("orphans", str(offline_folder), "digits", "ke") == ["keep"]
     assert complete("trials", str(offline_folder), "") == ["digits"]  # "two goals" is not one word
