@@ -176,7 +176,7 @@ class TestFilters:
         with open_storage(folder):
             program = (
                 "import optjournal, os, signal, sys\n"
-                "optjournal.JournalStorage(sys.argv[1], daemon_path=sys.argv[2])\n"
+                "kept = optjournal.JournalStorage(sys.argv[1], daemon_path=sys.argv[2])\n"
                 "os.kill(os.getpid(), signal.SIGKILL)\n"
             )
             victim = subprocess.Popen(
