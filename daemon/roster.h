@@ -70,7 +70,7 @@ class Roster {
     Fd pidfd;
     shm::SlotRef slot;
   };
-  std::optional<shm::SlotRef> rejoined(const schema::Hello& hello) const;
+  std::optional<shm::SlotRef> rejoined(const schema::Hello& hello, const Peer& peer) const;
   std::optional<shm::SlotRef> assigned(const schema::Hello& hello, const Peer& peer);
   bool is_watched(const shm::SlotTable::Snapshot& seen);
 
