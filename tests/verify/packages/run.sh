@@ -57,7 +57,8 @@ make_root() {
       tar -C "$kept/$codename" -cf "$kept/$codename.tar" . || return
     rm -rf "${kept:?}/$codename"
   fi
-  mount -t tmpfs -o size=2g,mode=755 packages "$place" && tar -C "$place" -xf "$kept/$codename.tar"
+  mount -t tmpfs -o size=2g,mode=755 packages "$place" || return
+  tar -C "$place" -xf "$kept/$codename.tar"
 }
 # A command in the root: with its own /proc, /dev, /run and process numbers, and this network.
 inside() {
@@ -71,7 +72,9 @@ fetch_wheels() {
     pip download --quiet --disable-pip-version-check --dest "$kept/wheels" optuna
 }
 
-debs_are_made() { tools/deb.sh && du -bch dist/*.deb | tail -n 1 | sed 's/\ttotal/ in two packages/'; }
+debs_are_made() {
+  tools/deb.sh && du -bch dist/*.deb | tail -n 1 | sed 's/\ttotal/ in two packages/'
+}
 # What auditwheel allows is in its manylinux policies; it puts everything else into the wheel.
 wheel_is_made() {
   tools/wheel.sh || return
@@ -79,10 +82,14 @@ wheel_is_made() {
     du -bh dist/optjournal-*.whl
 }
 wheel_is_self_contained() {
-  inside sh -c '! find / -xdev -name "libcapnp*" | grep . && python3 -m venv /srv/venv &&
-    /srv/venv/bin/pip install --quiet --no-index --find-links /srv/wheels /srv/dist/optjournal-*.whl &&
-    cd /tmp && /srv/venv/bin/optjournald --version && PYTHONPATH= /srv/venv/bin/python \
-    /srv/tests/study.py /tmp/runs && /srv/venv/bin/optjournal studies /tmp/runs'
+  # shellcheck disable=SC2016  # for the shell in there
+  inside sh -c 'set -e; cd /tmp; ! find / -xdev -name "libcapnp*" | grep .
+    python3 -m venv /srv/venv
+    PATH=/srv/venv/bin:$PATH
+    pip install --quiet --no-index --find-links /srv/wheels /srv/dist/optjournal-*.whl
+    optjournald --version
+    python /srv/tests/study.py runs
+    optjournal studies runs'
 }
 debs_install() {
   inside sh -c 'apt-get -qq update; apt-get -qq install --yes --no-install-recommends \
@@ -111,8 +118,8 @@ data_stays() {
   grep "left as it is: /var/lib/optjournal/default" <<<"$words" || return
 }
 journal_is_found_again() {
-  inside apt-get -qq install --yes --no-install-recommends "/srv/dist/$(cd dist && ls optjournal_*.deb)" \
-    || return
+  inside sh -c 'apt-get -qq install --yes --no-install-recommends /srv/dist/optjournal_*.deb' ||
+    return
   inside optjournal studies /var/lib/optjournal/default
 }
 
