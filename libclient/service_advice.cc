@@ -83,8 +83,9 @@ std::string about_group(const Location& location) {
 Error with_advice(const Location& location, const Error& error) {
   if (!location.service) return error;
   const auto with = [&error](std::string advice) {
-    if (!advice.empty()) advice.append(" (").append(error.message).append(")");
-    return Error{error.code, advice.empty() ? error.message : std::move(advice), error.os_error};
+    if (advice.empty()) return error;
+    advice.append(" (").append(error.message).append(")");
+    return Error{error.code, std::move(advice), error.os_error};
   };
   if (error.os_error == EACCES || error.os_error == EPERM) return with(about_group(location));
   const std::string unit = unit_of(location);

@@ -62,7 +62,8 @@ make_root() {
 }
 # A command in the root: with its own /proc, /dev, /run and process numbers, and this network.
 inside() {
-  systemd-nspawn --directory="$place" --machine=optjournal-packages --register=no --keep-unit --quiet --as-pid2 --pipe \
+  systemd-nspawn --directory="$place" --machine=optjournal-packages \
+    --register=no --keep-unit --quiet --as-pid2 --pipe \
     --bind-ro="$PWD/dist:/srv/dist" --bind-ro="$kept/wheels:/srv/wheels" \
     --bind-ro="$PWD/tests/verify/packages:/srv/tests" \
     --setenv=LC_ALL=C.UTF-8 --setenv=DEBIAN_FRONTEND=noninteractive "$@"
