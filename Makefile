@@ -2,7 +2,7 @@
 #
 # SPDX-License-Identifier: MIT
 .DEFAULT_GOAL := help
-.PHONY: run test verify soak build bench lint clean help dependencies test-dependencies
+.PHONY: run test verify soak build deb wheel bench lint clean help dependencies test-dependencies
 
 run: build  ## tune a real model in 4 processes and watch it survive kill -9
 	@.venv/bin/python examples/tune_digits.py $(ARGS)
@@ -18,6 +18,12 @@ soak: build test-dependencies  ## workers and daemons killed at random for as lo
 
 build: dependencies  ## build/release/bin/{optjournald,optjournal}, and the Python package in .venv
 	@tools/build.sh
+
+deb: dependencies  ## Debian packages in dist/: optjournal, liboptjournal-dev; docs/service.md
+	@tools/deb.sh
+
+wheel: dependencies  ## a self-contained Python wheel in dist/
+	@tools/wheel.sh
 
 bench: build  ## measure against Optuna's own storages and bare system calls; prints ratios
 	@tools/bench.sh $(ARGS)

@@ -31,7 +31,7 @@ Result<shm::SlotRef> Roster::admit(const schema::Hello& hello, const Peer& peer,
                                        ", the caller is process " + std::to_string(*caller)};
     }
   }
-  std::optional<shm::SlotRef> slot = rejoined(hello);
+  std::optional<shm::SlotRef> slot = rejoined(hello, peer);
   if (!slot) slot = assigned(hello, peer);
   if (!slot) {
     return Error{Code::kBusy, "all " + std::to_string(reaper_.slots().size() - 1) +
@@ -48,13 +48,14 @@ Result<shm::SlotRef> Roster::admit(const schema::Hello& hello, const Peer& peer,
 }
 
 // The slot that the client already has, if that is still so. Else it gets a new one, and a new
-// session: it sees that from Welcome, and takes it.
-std::optional<shm::SlotRef> Roster::rejoined(const schema::Hello& hello) const {
+// session: it sees that from Welcome, and takes it. Another user's slot is never given: whoever had
+// it could end that session by his own death.
+std::optional<shm::SlotRef> Roster::rejoined(const schema::Hello& hello, const Peer& peer) const {
   if (!hello.rejoin || hello.slot >= reaper_.slots().size() || reaper_.is_own(hello.slot))
     return std::nullopt;
   const auto seen = reaper_.slots().snapshot(hello.slot);
   if (seen.state != shm::SlotState::kLive || seen.slot.incarnation != hello.incarnation ||
-      seen.identity.session != hello.session) {
+      seen.identity.session != hello.session || seen.identity.uid != peer.uid) {
     return std::nullopt;
   }
   return seen.slot;

@@ -76,7 +76,7 @@ class Roster {
     std::uint64_t incarnation = 0;
     schema::WorkerIdentity identity;
   };
-  std::optional<shm::SlotRef> rejoined(const schema::Hello& hello) const;
+  std::optional<shm::SlotRef> rejoined(const schema::Hello& hello, const Peer& peer) const;
   std::optional<shm::SlotRef> assigned(const schema::Hello& hello, const Peer& peer);
   bool is_watched(const shm::SlotTable::Snapshot& seen);
 

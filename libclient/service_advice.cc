@@ -18,6 +18,7 @@
 namespace oj::client {
 namespace {
 
+constexpr gid_t kUnknownGroup = 65534;  // what a user namespace shows of a group of outside
 constexpr std::size_t kEntryBytesMax = 64 * 1024;  // of a group with very many members
 
 std::string unit_of(const Location& location) {
@@ -61,6 +62,11 @@ std::string about_group(const Location& location) {
   if (::stat(location.folder.c_str(), &info) != 0 &&
       ::stat(location.runtime_folder.c_str(), &info) != 0)
     return {};
+  if (info.st_gid == kUnknownGroup) {
+    return location.text +
+           " is for members of a group of the host that this container was not given; start it "
+           "with that group (docker run --group-add GROUP, podman run --group-add keep-groups)";
+  }
   const std::string user = own_name();
   const Group group = group_of(info.st_gid, user);
   if ((info.st_mode & S_IRGRP) == 0 || group.process_has) return {};  // no group would help
@@ -77,8 +83,9 @@ std::string about_group(const Location& location) {
 Error with_advice(const Location& location, const Error& error) {
   if (!location.service) return error;
   const auto with = [&error](std::string advice) {
-    if (!advice.empty()) advice.append(" (").append(error.message).append(")");
-    return Error{error.code, advice.empty() ? error.message : std::move(advice), error.os_error};
+    if (advice.empty()) return error;
+    advice.append(" (").append(error.message).append(")");
+    return Error{error.code, std::move(advice), error.os_error};
   };
   if (error.os_error == EACCES || error.os_error == EPERM) return with(about_group(location));
   const std::string unit = unit_of(location);

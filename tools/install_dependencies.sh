@@ -11,12 +11,13 @@ packages=(
   make g++ cmake ninja-build ccache pkg-config git
   capnproto libcapnp-dev libboost-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev
   libxxhash-dev libtomlplusplus-dev libgtest-dev libbenchmark-dev
-  python3 python3-dev python3-venv
+  python3 python3-dev python3-venv dpkg-dev
 )
 if [[ ${1:-} == --tests ]]; then
   packages+=(
     clang-tidy shellcheck man-db fish zsh
     spin relacy-dev g++-aarch64-linux-gnu qemu-user-static
+    systemd systemd-container debootstrap
   )
   # For the fuzzers of tests/verify/hostile, which are skipped where there is no libFuzzer.
   if grep -qs bookworm /etc/os-release; then packages+=(clang-14 libclang-rt-14-dev); fi

@@ -55,7 +55,7 @@ stage_python() {
   local status=0
   tools/build.sh || return
   run_pytest python tests/python || status=1
-  run_pytest cli tests/process/cli || status=1
+  run_pytest cli tests/process/cli tests/process/systemd || status=1
   return $status
 }
 # Several times slower; the kills of the release build are the ones that count.

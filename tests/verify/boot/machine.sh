@@ -77,4 +77,5 @@ clean_up() {
   umount "$place/root" 2>/dev/null
   umount "$place" 2>/dev/null
   rmdir "$place"
+  rmdir /run/systemd/nspawn/propagate/optjournal-boot 2>/dev/null
 }

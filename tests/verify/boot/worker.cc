@@ -1,11 +1,12 @@
 // A worker of a service that is ill-treated, and the judge of what became of its records.
 //
-//   worker append LOCATION NAME DIARY [COUNT]   appends NAME-0, NAME-1, ... until SIGTERM, or COUNT;
-//                                               after each return the number returned is in DIARY
-//   worker append-synced ...                    likewise, each of them synced
-//   worker judge LOCATION DIARY...              the journal holds, for each DIARY (whose file name
-//                                               is the NAME), each record once, in order, and all
-//                                               that had returned
+//   worker append LOCATION NAME DIARY [COUNT]
+//       appends NAME-0, NAME-1, ... until SIGTERM, or COUNT; how many have returned is in DIARY
+//   worker append-synced LOCATION NAME DIARY [COUNT]
+//       likewise, each of them synced
+//   worker judge LOCATION DIARY...
+//       for each DIARY (whose file name is the NAME): is each record in the journal once, in order,
+//       and every one that had returned?
 //
 // SPDX-License-Identifier: MIT
 #include <fcntl.h>
