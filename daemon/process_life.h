@@ -1,4 +1,5 @@
-// Does the process behind a session still live, when neither a pidfd nor a lock byte is left to ask?
+// Does the process behind a session still live, when neither a pidfd nor a lock byte is left to
+// ask?
 //
 // That is so for the sessions of a region that is gone: of the time before a reboot, or of a region
 // file that was removed. A process is told from all others by boot, pid namespace, number and start
