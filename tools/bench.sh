@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the benchmarks under bench/: the C++ ones, Optuna's storages against ours, deaths of workers.
-# Arguments go to bench/optuna_storages.py. Ratios are within one run; figures of two runs do not compare on a
-# shared machine.
+# Arguments go to bench/optuna_storages.py. Ratios are within one run; figures of two runs do not
+# compare on a shared machine.
 #
 # SPDX-License-Identifier: MIT
 set -euo pipefail
