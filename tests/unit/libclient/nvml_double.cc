@@ -10,8 +10,7 @@ unsigned flags_given = 99;
 constexpr int kSuccess = 0, kInvalidArgument = 2, kUninitialized = 1;
 }  // namespace
 
-// Their names and types are those of nvml.h.
-// NOLINTBEGIN(readability-identifier-naming)
+// NOLINTBEGIN(readability-identifier-naming): names and types are those of nvml.h
 extern "C" {
 int nvmlInitWithFlags(unsigned flags);
 int nvmlShutdown();
