@@ -178,6 +178,12 @@ def show(name: str, deaths: list[tuple[float, float, float]]) -> None:
     print(f"  {name:<40}{ms(gone)}{ms(told)}{ms(told - gone)}{ms(longest)}{ms(failed)}")
 
 
+def summary(deaths: list[tuple[float, float, float]]) -> str:
+    gone, _, failed = (statistics.median(times) * 1e3 for times in zip(*deaths))
+    longest = max(told - gone for gone, told, _ in deaths) * 1e3
+    return f"gone after {gone:.1f} ms, told at most {longest:.1f} later, FAIL after {failed:.1f}"
+
+
 def available_bytes() -> int:
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
@@ -190,10 +196,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--gib", type=float, default=8.0, help="that the large worker touches")
     parser.add_argument("--trials", type=int, default=20_000, help="of the large study")
+    parser.add_argument("--line", action="store_true", help="nothing but the deaths, as one line")
     arguments = parser.parse_args()
     quiet()
     rounds = arguments.rounds
     touched = int(min(arguments.gib * GIB, available_bytes() / 2)) // mmap.PAGESIZE * mmap.PAGESIZE
+    if arguments.line:
+        small = summary(in_folder(lambda f: one_death(f, 0, 0), rounds))
+        large = summary(in_folder(lambda f: one_death(f, touched, 0), rounds))
+        print(f"small: {small}; {touched / GIB:.1f} GiB: {large}")
+        return
     print(f"optuna {optuna.__version__}, {os.cpu_count()} processors, {rounds} deaths each")
     print(f"\nms from the kill; medians{'':<17}{'gone':>10}{'told':>10}", end="")
     print(f"{'- gone':>10}{'at most':>10}{'FAIL':>10}")

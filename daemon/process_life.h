@@ -35,7 +35,7 @@ class ProcessWitness {
 
   std::string proc_;
   std::uint64_t boot_id_high_ = 0, boot_id_low_ = 0, pid_namespace_ = 0;
-  bool proc_is_ours_ = false;  // and not that of another pid namespace
+  bool proc_is_ours_ = false;  // and not that of another pid namespace, or in another time
   bool sees_all_ = false;      // we are in the machine's first pid namespace, and nothing is hidden
 };
 
