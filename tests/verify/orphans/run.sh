@@ -26,7 +26,7 @@ judge() {
   local name=$1 figures=$2 out=build/verify/orphans-$1.txt
   shift 2
   if "$@" >"$out" 2>&1; then
-    echo "ok $name: $(sed -nE "s/.*($figures).*/\1/p" "$out" | tail -n 1)"
+    echo "ok $name: $(sed -nE "s/(^|.*[^0-9])($figures).*/\2/p" "$out" | tail -n 1)"
   else
     tail -n 20 "$out"
     echo "FAILED $name: see $out"
