@@ -75,6 +75,11 @@ bool OrphanKeeper::busy() const {
   return working_;
 }
 
+std::uint64_t OrphanKeeper::ended() const {
+  const std::scoped_lock lock(mutex_);
+  return ended_;
+}
+
 void OrphanKeeper::stop() {
   {
     const std::scoped_lock lock(mutex_);
@@ -224,7 +229,10 @@ OrphanKeeper::Step OrphanKeeper::end_orphans() {
         orphan.policy.kind == schema::OrphanPolicy::Kind::kRetry ? orphan.policy.retries_max : 0});
   }
   if (ends.empty()) return Step::kDone;
-  return publish(ends) ? Step::kAgain : Step::kGiveUp;
+  if (!publish(ends)) return Step::kGiveUp;
+  const std::scoped_lock lock(mutex_);
+  ended_ += ends.size();
+  return Step::kAgain;
 }
 
 // False: not in this region any more, or stopping. Waits for room.

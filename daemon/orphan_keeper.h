@@ -60,6 +60,8 @@ class OrphanKeeper {
   // Is there something that only this daemon would do: a death not looked at yet, or orphans in
   // their grace?
   bool busy() const;
+  // How many ends of orphans were published so far; any thread.
+  std::uint64_t ended() const;
   void stop();
 
  private:
@@ -86,6 +88,7 @@ class OrphanKeeper {
   std::condition_variable changed_;
   bool stopping_ = false, asked_ = false, working_ = false;
   std::optional<shm::SlotRef> seat_;
+  std::uint64_t ended_ = 0;
 
   // The thread's own.
   replay::State state_;

@@ -22,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kFirstPidNamespace = 0xEFFFFFFC;  // PROC_PID_INIT_INO of the kernel
+constexpr ino_t kFirstTimeNamespace = 0xEFFFFFFA;         // PROC_TIME_INIT_INO
 constexpr int kFieldsToStartTime = 20;  // in /proc/PID/stat, behind the command's name
 
 std::string content(const fs::path& path) {
@@ -85,8 +86,12 @@ ProcessWitness ProcessWitness::of_this_machine(const std::string& proc) {
   }
   struct stat info {};
   if (stat((proc + "/self/ns/pid").c_str(), &info) == 0) witness.pid_namespace_ = info.st_ino;
+  // Start times are shown as the looker's time namespace counts; there is none before Linux 5.6.
+  const bool first_time_namespace =
+      stat((proc + "/self/ns/time").c_str(), &info) != 0 || info.st_ino == kFirstTimeNamespace;
   std::error_code failed;
   witness.proc_is_ours_ =
+      first_time_namespace &&
       fs::read_symlink(proc + "/self", failed).string() == std::to_string(getpid());
   witness.sees_all_ = witness.proc_is_ours_ && witness.pid_namespace_ == kFirstPidNamespace &&
                       access((proc + "/1/stat").c_str(), R_OK) == 0;  // else: mounted with hidepid

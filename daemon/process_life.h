@@ -1,4 +1,5 @@
-// Does the process behind a session still live, when neither a pidfd nor a lock byte is left to ask?
+// Does the process behind a session still live, when neither a pidfd nor a lock byte is left to
+// ask?
 //
 // That is so for the sessions of a region that is gone: of the time before a reboot, or of a region
 // file that was removed. A process is told from all others by boot, pid namespace, number and start
@@ -34,7 +35,7 @@ class ProcessWitness {
 
   std::string proc_;
   std::uint64_t boot_id_high_ = 0, boot_id_low_ = 0, pid_namespace_ = 0;
-  bool proc_is_ours_ = false;  // and not that of another pid namespace
+  bool proc_is_ours_ = false;  // and not that of another pid namespace, or in another time
   bool sees_all_ = false;      // we are in the machine's first pid namespace, and nothing is hidden
 };
 

@@ -14,6 +14,7 @@ namespace {
 constexpr const char* kDriverFile = "/dev/nvidiactl";  // without it NVML only costs time
 constexpr const char* kLibrary = "libnvidia-ml.so.1";
 constexpr unsigned kInitNoAttach = 2;  // NVML_INIT_FLAG_NO_ATTACH: wake up no GPU that sleeps
+constexpr unsigned kInitAll = 0;       // where that is not enough to be told who they are
 constexpr unsigned kTextBytes = 96;    // NVML_DEVICE_UUID_V2_BUFFER_SIZE, .._NAME_V2_..
 
 // The few functions that are needed, with the types of nvml.h: nvmlReturn_t is an int (0: success),
@@ -42,14 +43,10 @@ struct Nvml {
   }
 };
 
-Gpus ask_nvml() {
-  if (access(kDriverFile, F_OK) != 0) return {};
-  void* const library = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);  // stays loaded
-  Nvml nvml;
-  if (library == nullptr || !nvml.load(library) || nvml.init(kInitNoAttach) != 0) return {};
+Gpus ask(const Nvml& nvml) {
   Gpus gpus;
   unsigned count = 0;
-  if (nvml.count(&count) != 0) count = 0;
+  if (nvml.count(&count) != 0) return gpus;
   for (unsigned i = 0; i < count; ++i) {
     Nvml::Device device = nullptr;
     std::array<char, kTextBytes> uuid{}, name{};
@@ -59,8 +56,12 @@ Gpus ask_nvml() {
     if (nvml.uuid(device, uuid.data(), kTextBytes - 1) == 0) gpu.uuid = uuid.data();
     if (nvml.name(device, name.data(), kTextBytes - 1) == 0) gpu.name = name.data();
   }
-  nvml.shutdown();
   return gpus;
+}
+
+bool all_answered(const Gpus& gpus) {
+  return std::all_of(gpus.begin(), gpus.end(),
+                     [](const schema::GpuIdentity& gpu) { return !gpu.uuid.empty(); });
 }
 
 bool of_one_kind(const Gpus& gpus) {
@@ -76,8 +77,22 @@ std::string_view trimmed(std::string_view text) {
 
 }  // namespace
 
+Gpus gpus_by(const char* nvml_library) {
+  void* const library = dlopen(nvml_library, RTLD_NOW | RTLD_LOCAL);  // stays loaded
+  Nvml nvml;
+  if (library == nullptr || !nvml.load(library)) return {};
+  Gpus gpus;
+  for (const unsigned flags : {kInitNoAttach, kInitAll}) {
+    if (nvml.init(flags) != 0) continue;
+    gpus = ask(nvml);
+    nvml.shutdown();
+    if (!gpus.empty() && all_answered(gpus)) break;
+  }
+  return gpus;
+}
+
 const Gpus& gpus_of_machine() {
-  static const Gpus kGpus = ask_nvml();
+  static const Gpus kGpus = access(kDriverFile, F_OK) == 0 ? gpus_by(kLibrary) : Gpus();
   return kGpus;
 }
 

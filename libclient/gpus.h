@@ -21,6 +21,9 @@ using Gpus = std::vector<schema::GpuIdentity>;
 // milliseconds. Empty without a driver, or where NVML says no.
 const Gpus& gpus_of_machine();
 
+// Asked of this library: NVML, or in tests one like it.
+Gpus gpus_by(const char* nvml_library);
+
 // Those of `all` that CUDA_VISIBLE_DEVICES leaves, in its order: UUIDs, beginnings of UUIDs, or
 // numbers, up to the first entry that names none, as CUDA reads it. Not set: all. Numbers count as
 // CUDA counts, which is NVML's way only if `pci_order` (CUDA_DEVICE_ORDER=PCI_BUS_ID) or all are of

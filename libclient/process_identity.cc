@@ -23,7 +23,8 @@ namespace {
 
 constexpr std::size_t kProcFileBytesMax = 256 * 1024;
 constexpr std::size_t kUserEntryBytes = 16 * 1024;
-constexpr int kFieldsToStartTime = 20;  // in /proc/self/stat, behind the command's name
+constexpr ino_t kFirstTimeNamespace = 0xEFFFFFFA;  // PROC_TIME_INIT_INO of the kernel
+constexpr int kFieldsToStartTime = 20;             // in /proc/self/stat, behind the command's name
 
 std::string content(const char* path) {
   std::ifstream file(path, std::ios::binary);
@@ -41,8 +42,15 @@ std::string user_name(uid_t uid) {
   return found->pw_name;
 }
 
+// Start times are shown as the looker's time namespace counts; there is none before Linux 5.6.
+bool in_first_time_namespace() {
+  struct stat info {};
+  return stat("/proc/self/ns/time", &info) != 0 || info.st_ino == kFirstTimeNamespace;
+}
+
 // The name may hold anything, also ")": what follows the last one is what the kernel wrote.
 std::uint64_t start_ticks() {
+  if (!in_first_time_namespace()) return 0;
   const std::string stat = content("/proc/self/stat");
   std::size_t at = stat.rfind(')');
   for (int i = 0; i < kFieldsToStartTime && at != stat.npos; ++i) at = stat.find(' ', at + 1);

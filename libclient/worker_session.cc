@@ -52,8 +52,8 @@ WorkerSession::WorkerSession(const Location& location, const OpenOptions& option
               [this](schema::SessionId former) {
                 lanes_.refresh();
                 places_.refresh(current_.get().get());
-                // Without room the new session is announced by nothing but its records: it works all the
-                // same.
+                // Without room the new session is announced by nothing but its records: it works
+                // all the same.
                 (void)announce(former, Deadline::in_ms(kAnnounceMs));
               }) {}
 

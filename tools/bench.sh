@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the benchmarks under bench/: the C++ ones, then Optuna's storages against ours. Arguments go
-# to bench/optuna_storages.py. Ratios are within one run; figures of two runs do not compare on a
-# shared machine.
+# Runs the benchmarks under bench/: the C++ ones, Optuna's storages against ours, deaths of workers.
+# Arguments go to bench/optuna_storages.py. Ratios are within one run; figures of two runs do not
+# compare on a shared machine.
 #
 # SPDX-License-Identifier: MIT
 set -euo pipefail
@@ -15,3 +15,5 @@ for program in build/release/bin/bench_*; do
 done
 printf '==== bench/optuna_storages.py\n'
 python bench/optuna_storages.py "$@"
+printf '==== bench/orphans.py\n'
+python bench/orphans.py

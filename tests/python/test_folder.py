@@ -66,7 +66,7 @@ def _runtime_folder(location: Path) -> Path:
 
 def _fill_and_vanish(location: Path) -> tuple[int, Any, int, str]:
     """Ends as on a machine that was switched off: worker and daemon killed, nothing closed."""
-    storage = JournalStorage(location)
+    storage = JournalStorage(location, orphans="keep")
     study_id = _fill(storage)
     storage.sync()
     report = (_daemon_pid(storage), storage.get_all_trials(study_id), study_id, storage.digest())

@@ -12,12 +12,15 @@
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 #include <random>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -152,7 +155,11 @@ TEST(Orphans, FailAlsoWhenNobodyElseIsThere) {
   JournalUnderTest journal;
   schema::StudyId study = 0;
   {
-    auto storage = journal.storage();
+    OpenOptions options = journal.options();
+    options.idle_exit_ms = 0;  // the daemon ends as soon as it may
+    auto opened = Storage::open(journal.path(), options);
+    ASSERT_TRUE(opened) << opened.error().message;
+    std::shared_ptr<Storage> storage = std::move(*opened);
     study = create_study(*storage);
     Worker worker = asking(journal, study);
     storage.reset();
@@ -244,15 +251,90 @@ TEST(Orphans, AreNotLeftByAProcessThatClosesOrIsStopped) {
   EXPECT_TRUE(eventually([&] { return states(*storage, study) == "CFF"; }));
 }
 
+// A daemon in the foreground, with options.
+class ServingDaemon {
+ public:
+  ServingDaemon(const JournalUnderTest& journal, std::vector<std::string> options) {
+    options.insert(options.begin(), OJ_DAEMON);
+    options.insert(options.end(), {"--log-level", "error", "--pool", "4M", journal.path()});
+    std::vector<char*> words;
+    for (std::string& option : options) words.push_back(option.data());
+    words.push_back(nullptr);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::execv(words[0], words.data());
+      ::_exit(127);
+    }
+    EXPECT_TRUE(eventually([&] { return daemon_status(journal.path()).ok(); }));
+  }
+  ~ServingDaemon() { end(SIGTERM); }
+  void end(int signal) {
+    if (pid_ <= 0) return;
+    ::kill(pid_, signal);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = -1;
+  }
+
+ private:
+  pid_t pid_ = -1;
+};
+
+// From a session's death to the end of its orphan, by the daemon's clock.
+std::vector<std::int64_t> graces_ms(const JournalUnderTest& journal) {
+  std::map<schema::SessionId, std::int64_t> died_us;
+  std::vector<std::int64_t> graces;
+  const auto session = journal.open(OpenOptions::Mode::kOffline);
+  schema::Decoder decoder;
+  auto read = session->read(0, [&](std::uint64_t, std::span<const std::byte> bytes) {
+    const auto record = decoder.decode(bytes);
+    if (!record) return true;
+    for (const schema::Operation& operation : record->operations) {
+      if (const auto* ended = std::get_if<schema::SessionEnded>(&operation))
+        died_us.emplace(ended->session, record->header.time_us);  // a second one says nothing
+      if (const auto* end = std::get_if<schema::EndOrphan>(&operation))
+        graces.push_back((record->header.time_us - died_us[end->session]) / 1000);
+    }
+    return true;
+  });
+  EXPECT_TRUE(read) << read.error().message;
+  return graces;
+}
+
+// Also when the daemon is replaced in the middle of it.
+TEST(Orphans, WaitForTheGraceThatTheDaemonWasToldOf) {
+  const std::vector<std::string> options = {"--orphans", "retry:1", "--orphan-grace-ms", "400"};
+  JournalUnderTest journal;
+  std::optional<ServingDaemon> daemon;
+  daemon.emplace(journal, options);
+  auto storage = journal.storage();
+  const schema::StudyId study = create_study(*storage);
+  asking(journal, study).kill();
+  ASSERT_TRUE(eventually([&] { return states(*storage, study) == "FW"; }));
+  asking(journal, study).kill();  // the copy
+  ASSERT_TRUE(eventually([&] { return said(journal).died.size() == 2; }));
+  storage.reset();  // else it would start a daemon of its own, which was told nothing
+  daemon->end(SIGKILL);
+  daemon.reset();
+  daemon.emplace(journal, options);
+  storage = journal.storage();
+  ASSERT_TRUE(eventually([&] { return states(*storage, study) == "FF"; }));
+  expect(storage->session().wait_synced(storage->session().published_end(), Deadline::never()));
+  const std::vector<std::int64_t> graces = graces_ms(journal);
+  EXPECT_EQ(graces.size(), 2u);
+  for (const std::int64_t grace : graces) EXPECT_GE(grace, 400);
+  storage.reset();
+}
+
 // The daemon is killed at any moment around the death, and so is the one after it.
 TEST(Orphans, AreEndedOnceOverDaemonsThatAreKilled) {
-  constexpr int kRounds = 50;
+  const char* const wanted = std::getenv("OJ_ROUNDS");
+  const int rounds = wanted ? std::atoi(wanted) : 50;
   JournalUnderTest journal;
   auto storage = journal.storage();
   const schema::StudyId study = create_study(*storage, {Kind::kRetry, 1'000});
-  std::mt19937 random(42);
-  std::printf("seed 42\n");
-  for (int round = 0; round < kRounds; ++round) {
+  const char* const seed = std::getenv("OJ_SEED");
+  std::mt19937 random(seed ? static_cast<unsigned>(std::atoi(seed)) : 42);
+  for (int round = 0; round < rounds; ++round) {
     Worker worker = asking(journal, study);  // takes the copy that the last round left
     if (round % 2 == 0) worker.kill();
     ::usleep(static_cast<useconds_t>(random() % 40'000));
@@ -269,7 +351,7 @@ TEST(Orphans, AreEndedOnceOverDaemonsThatAreKilled) {
   storage.reset();
   ASSERT_TRUE(eventually([&] { return journal.daemon() == 0; }));
   const Said journal_said = said(journal);
-  std::printf("%d rounds, %d ends of orphans published\n", kRounds, journal_said.ends);
+  std::printf("%d rounds, %d ends of orphans published\n", rounds, journal_said.ends);
 }
 
 TEST(Orphans, OfARegionThatIsGoneAreFoundByTheNextDaemon) {
@@ -301,6 +383,8 @@ TEST(Orphans, OfARegionThatIsGoneAreFoundByTheNextDaemon) {
     storage.reset();
     if (journal.daemon() != 0) journal.end_daemon();
   }
+  journal.storage().reset();
+  journal.end_daemon();  // else its region would stay
   const Said journal_said = said(journal);
   EXPECT_EQ(journal_said.ends, 2);
   int deaths = 0;

@@ -38,6 +38,19 @@ TEST(VisibleGpus, ByNumberAreToldOnlyWhereCudaCountsAsNvmlDoes) {
   EXPECT_EQ(uuids(visible_gpus(kMixed, "GPU-ab02", false)), "GPU-ab02 ");
 }
 
+TEST(GpusOfTheMachine, AreAskedOfALibraryThatIsLoadedThen) {
+  const Gpus gpus = gpus_by(OJ_NVML_DOUBLE);
+  ASSERT_EQ(gpus.size(), 2u);
+  EXPECT_EQ(gpus[0].uuid, "GPU-00000001-0000-4000-8000-000000000000");
+  EXPECT_EQ(gpus[1].uuid, "GPU-00000002-0000-4000-8000-000000000000");
+  EXPECT_EQ(gpus[1].name, "NVIDIA Double");
+}
+
+TEST(GpusOfTheMachine, AreNoneWithoutTheLibraryOrWithAnotherOne) {
+  EXPECT_TRUE(gpus_by("libnvidia-ml-of-nobody.so.1").empty());
+  EXPECT_TRUE(gpus_by("libc.so.6").empty());
+}
+
 TEST(GpusOfTheMachine, AreAnAnswerWithOrWithoutADriver) {
   for (const auto& gpu : gpus_of_machine()) EXPECT_TRUE(gpu.uuid.starts_with("GPU-")) << gpu.uuid;
 }

@@ -1,9 +1,10 @@
 // Goal: records written by every released version are read for ever, and this version still writes
 // the same bytes.
 //
-// Method: tests/golden/records-<format>/<sample>.rec. A kind of record that has got new fields since
-// (kGrown) is written with them; its old file is read for ever all the same. With OPTJOURNAL_WRITE_GOLDEN=1 the files that
-// are missing are written; existing ones are never touched, by hand neither.
+// Method: tests/golden/records-<format>/<sample>.rec. A kind of record that has got new fields
+// since (kGrown) is written with them; its old file is read for ever all the same. With
+// OPTJOURNAL_WRITE_GOLDEN=1 the files that are missing are written; existing ones are never
+// touched, by hand neither.
 //
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
