@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Deaths and what comes of them: workers and daemons killed around each other, processes that race
-# for stale trials, and how long it takes (docs/verification.md, section 9).
+# for stale trials, and how long it takes (docs/verification.md, section 12).
 #
 # usage: tests/verify/orphans/run.sh [--fast]      $OJ_SEED chooses the seed; it is printed.
 #
