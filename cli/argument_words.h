@@ -1,5 +1,5 @@
-// What words of the command line mean. Every error is kInvalid, names the word, and says what may be
-// given instead.
+// What words of the command line mean. Every error is kInvalid, names the word, and says what may
+// be given instead.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
