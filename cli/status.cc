@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -16,6 +17,7 @@
 #include "cli/text.h"
 #include "cli/verbs.h"
 #include "libclient/storage.h"
+#include "schema/latency.h"
 
 namespace oj::cli {
 namespace {
@@ -23,6 +25,15 @@ namespace {
 std::string user_name(std::uint32_t uid) {
   const passwd* entry = getpwuid(uid);
   return entry == nullptr ? std::to_string(uid) : entry->pw_name;
+}
+
+// A bucket's bound, but never above what really was the longest.
+std::uint64_t sync_ns_percentile(const schema::Status& status, double share) {
+  return std::min(schema::latency_percentile_ns(status.sync_ns_buckets, share), status.sync_ns_max);
+}
+
+std::string sync_duration(std::uint64_t ns) {
+  return duration(static_cast<std::int64_t>(ns / 1000));
 }
 
 double percent(std::uint64_t used, std::uint64_t all) {
@@ -80,12 +91,13 @@ Result<void> print_served(const schema::Status& status, Output& out) {
                                   status.generation));
   lines.add("disk", fmt::format("{} in {} segment{}", byte_amount(status.disk_bytes),
                                 status.segments, status.segments == 1 ? "" : "s"));
-  lines.add("syncs",
-            status.syncs == 0
-                ? "none yet"
-                : fmt::format("{}, last {}, longest {}", grouped(status.syncs),
-                              duration(static_cast<std::int64_t>(status.sync_ns_last / 1000)),
-                              duration(static_cast<std::int64_t>(status.sync_ns_max / 1000))));
+  lines.add("syncs", status.syncs == 0
+                         ? "none yet"
+                         : fmt::format("{}, last {}, p50 {}, p99 {}, longest {}",
+                                       grouped(status.syncs), sync_duration(status.sync_ns_last),
+                                       sync_duration(sync_ns_percentile(status, 0.5)),
+                                       sync_duration(sync_ns_percentile(status, 0.99)),
+                                       sync_duration(status.sync_ns_max)));
   lines.add("workers", status.workers.empty() ? "none attached"
                                               : fmt::format("{} attached", status.workers.size()));
   if (auto done = out.write(lines.text()); !done || status.workers.empty()) return done;
@@ -142,6 +154,10 @@ std::string json_of(const schema::Status& status) {
   json.key("disk_bytes").integer(status.disk_bytes).key("syncs").integer(status.syncs);
   json.key("sync_ns_last")
       .integer(status.sync_ns_last)
+      .key("sync_ns_p50")
+      .integer(sync_ns_percentile(status, 0.5))
+      .key("sync_ns_p99")
+      .integer(sync_ns_percentile(status, 0.99))
       .key("sync_ns_max")
       .integer(status.sync_ns_max);
   json.key("workers").array();

@@ -400,6 +400,8 @@ schema::Status Control::status() {
   s.syncs = flushed.syncs.load(std::memory_order_relaxed);                // stat
   s.sync_ns_last = flushed.sync_ns_last.load(std::memory_order_relaxed);  // stat
   s.sync_ns_max = flushed.sync_ns_max.load(std::memory_order_relaxed);    // stat
+  for (const auto& bucket : flushed.sync_ns_buckets)
+    s.sync_ns_buckets.push_back(bucket.load(std::memory_order_relaxed));  // stat
   s.degraded = flusher_.degraded_text();
   roster_.describe(s);
   return s;

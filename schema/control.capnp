@@ -81,4 +81,5 @@ struct Status {
   folder @19 :Data;
   degraded @20 :Data;
   workers @21 :List(WorkerStatus);
+  syncNsBuckets @22 :List(UInt64);  # schema/latency.h; empty: an older daemon
 }

@@ -80,6 +80,8 @@ struct Write {
     to.setSyncs(from.syncs);
     to.setSyncNsLast(from.sync_ns_last);
     to.setSyncNsMax(from.sync_ns_max);
+    auto buckets = to.initSyncNsBuckets(static_cast<unsigned>(from.sync_ns_buckets.size()));
+    for (unsigned b = 0; b < buckets.size(); ++b) buckets.set(b, from.sync_ns_buckets[b]);
     to.setDegraded(as_data(from.degraded));
     auto workers = to.initWorkers(static_cast<unsigned>(from.workers.size()));
     unsigned i = 0;
@@ -157,6 +159,7 @@ Status status(wire_control::Status::Reader from) {
   to.syncs = from.getSyncs();
   to.sync_ns_last = from.getSyncNsLast();
   to.sync_ns_max = from.getSyncNsMax();
+  for (const std::uint64_t bucket : from.getSyncNsBuckets()) to.sync_ns_buckets.push_back(bucket);
   to.degraded = text(from.getDegraded());
   for (const auto one : from.getWorkers()) to.workers.push_back(worker(one));
   return to;

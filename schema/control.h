@@ -72,6 +72,7 @@ struct Status {
                 region_bytes = 0;
   std::uint64_t segments = 0, disk_bytes = 0;
   std::uint64_t syncs = 0, sync_ns_last = 0, sync_ns_max = 0;
+  std::vector<std::uint64_t> sync_ns_buckets = {};  // latency.h; empty: an older daemon
   std::string degraded = {};  // empty, or why nothing can be synced at present
   std::vector<WorkerStatus> workers = {};
 };

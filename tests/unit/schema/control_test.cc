@@ -29,6 +29,7 @@ Status sample_status(std::size_t workers) {
                 .syncs = 14,
                 .sync_ns_last = 15,
                 .sync_ns_max = 16,
+                .sync_ns_buckets = {1, 0, UINT64_MAX},
                 .degraded = "disk full",
                 .workers = {}};
   for (std::size_t i = 0; i < workers; ++i) {
@@ -87,6 +88,7 @@ TEST(Control, GivesBackWhatItWasGiven) {
   const auto status = std::get<Status>(*decode_control(encode_control(samples()[4])));
   EXPECT_EQ(status.folder, "/data/\xed\xa0\x80");
   EXPECT_EQ(status.sync_ns_max, 16u);
+  EXPECT_EQ(status.sync_ns_buckets, (std::vector<std::uint64_t>{1, 0, UINT64_MAX}));
   EXPECT_EQ(status.degraded, "disk full");
   ASSERT_EQ(status.workers.size(), 3u);
   EXPECT_EQ(status.workers[2].session, UINT64_MAX - 2);
