@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "daemon/exit_codes.h"
+#include "daemon/metrics_address.h"
 
 namespace oj::daemon {
 namespace {
@@ -18,6 +19,7 @@ constexpr const char* kFooter =
     "  optjournald ./runs                   serve the folder ./runs until SIGTERM or Ctrl-C\n"
     "  optjournald --pool 512M ./runs       with room for more unsynced records\n"
     "  optjournald --sync-window-ms 0 DIR   sync every record at once\n"
+    "  optjournald --metrics 9464 DIR       with metrics at http://127.0.0.1:9464/metrics\n"
     "  optjournald --embedded ./runs        in the background, until its last client has gone\n"
     "\n"
     "Exit status:\n"
@@ -171,6 +173,16 @@ Parsed parse_options(int argc, const char* const* argv) {
   app.add_option("--log-level", options.level, "what is told (default: info)")
       ->type_name("LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+  app.add_option_function<std::string>(
+         "--metrics",
+         [&options](const std::string& text) {
+           const Result<std::string> address = parse_metrics_address(text);
+           if (!address) throw CLI::ValidationError("--metrics", address.error().message);
+           options.metrics = *address;
+         },
+         "serve Prometheus metrics at http://ADDRESS:PORT/metrics (default: off; ADDRESS: "
+         "127.0.0.1)")
+      ->type_name("[ADDRESS:]PORT");
   app.add_option("--service", options.service,
                  "serve optjournal://NAME: DIR is /var/lib/optjournal/NAME, the runtime folder "
                  "/run/optjournal/NAME, "

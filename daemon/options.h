@@ -22,6 +22,7 @@ struct Options {
   std::uint64_t segment_bytes_min = 1u << 20;
   std::uint64_t segment_bytes_max = 64u << 20;
   std::int64_t sync_window_ms = 20;
+  std::string metrics;         // empty: off; else as parse_metrics_address() returns it
   std::string level = "info";  // spdlog's name
   std::string service;         // empty: none
 };

@@ -23,6 +23,7 @@
 #include "daemon/exit_codes.h"
 #include "daemon/flusher.h"
 #include "daemon/logging.h"
+#include "daemon/metrics.h"
 #include "daemon/recovery.h"
 #include "daemon/runtime_folder.h"
 #include "journal/folder.h"
@@ -90,6 +91,7 @@ class Server {
   Fd signals_, flusher_event_, folder_lock_, runtime_lock_;
   std::optional<journal::Folder> folder_;
   Rights rights_;
+  std::unique_ptr<Metrics> metrics_;  // null: off
   std::string runtime_folder_;
   int exit_code_ = kExitOk;
 };
@@ -120,6 +122,11 @@ Result<void> Server::take_folder() {
   auto lock = folder_->lock_for_serving(runtime_folder_);
   if (!lock) return lock.error();
   folder_lock_ = std::move(*lock);
+  if (!options_.metrics.empty()) {
+    auto metrics = Metrics::listen(options_.metrics, started_us_);
+    if (!metrics) return metrics.error();
+    metrics_ = std::move(*metrics);
+  }
   if (!options_.embedded) return {};
   if (chdir("/") != 0)
     return io_error("cannot go to /", errno);  // keep no file system busy but the journal's
@@ -145,10 +152,12 @@ Result<bool> Server::serve_one_region() {
                   flusher_event_.get());
   auto control = Control::start(settings(), region, flusher, signals_.get(), flusher_event_.get());
   if (!control) return control.error();
+  const Metrics::Serving told(metrics_.get(), *folder_, region, flusher);
   flusher.start();
   shm::wake_everybody(*region);
   spdlog::info("serving {} (pid {}, generation {})", folder_->path(), getpid(),
                region->identity().generation);
+  if (metrics_) spdlog::info("metrics at {}", metrics_->url());
   announcement_.ready();
   remove_abandoned_regions(runtime_folder_);
 
