@@ -56,6 +56,7 @@ stage_python() {
   tools/build.sh || return
   run_pytest python tests/python || status=1
   run_pytest cli tests/process/cli || status=1
+  run_pytest metrics tests/process/metrics || status=1
   return $status
 }
 # Several times slower; the kills of the release build are the ones that count.
