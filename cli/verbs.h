@@ -1,6 +1,6 @@
 // What each verb of `optjournal` is asked for, and the function that does it.
 //
-// All of them only look, but for `stop`; none creates anything. An error is shown to the user as it
+// All of them only look, but for `stop` and what people write in the `dashboard`; none creates anything. An error is shown to the user as it
 // is.
 //
 // SPDX-License-Identifier: MIT
@@ -56,6 +56,13 @@ struct StopOptions {
   double timeout_s = 30;
 };
 Result<void> stop(const StopOptions& options, Output& out);
+
+struct DashboardOptions {
+  std::string location;
+  std::string host = "127.0.0.1", port = "8080";
+};
+// Returns only if it failed: else this process is a Python.
+Result<void> dashboard(const DashboardOptions& options);
 
 Result<void> version(Output& out);
 
