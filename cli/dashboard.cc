@@ -1,13 +1,11 @@
 // `optjournal dashboard`: becomes a Python that serves optuna-dashboard over the journal.
 //
 // SPDX-License-Identifier: MIT
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
@@ -50,11 +48,13 @@ std::string find_python() {
 }  // namespace
 
 Result<void> dashboard(const DashboardOptions& options) {
-  // A storage would make a journal where there is none.
-  auto location = client::parse_location(options.location);
-  if (!location) return location.error();
-  if (!location->service && access((location->folder + "/FORMAT").c_str(), F_OK) != 0)
-    return not_found(fmt::format("{} holds no journal", shown(options.location)));
+  // As the other verbs look: a storage of a worker would make a journal where there is none.
+  {
+    client::OpenOptions look;
+    look.mode = client::OpenOptions::Mode::kMonitor;
+    auto session = client::Session::open(options.location, look);
+    if (!session) return session.error();
+  }
   const std::string python = find_python();
   std::vector<std::string> words{python,   "-c",         kProgram, "--host",        options.host,
                                  "--port", options.port, "--",     options.location};

@@ -1,7 +1,7 @@
 // What each verb of `optjournal` is asked for, and the function that does it.
 //
-// All of them only look, but for `stop` and what people write in the `dashboard`; none creates anything. An error is shown to the user as it
-// is.
+// All of them only look, but for `stop` and what people write in the `dashboard`; none creates
+// anything. An error is shown to the user as it is.
 //
 // SPDX-License-Identifier: MIT
 #pragma once

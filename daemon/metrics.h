@@ -1,8 +1,8 @@
 // The daemon's Prometheus endpoint: --metrics. docs/metrics.md lists what it tells.
 //
 // The HTTP threads are prometheus-cpp's. What they tell comes from atomics (the region's
-// watermarks and slots, the flusher's statistics) and from snapshots (journal_counts.h); they change
-// nothing, and neither the flusher nor the control thread knows of them.
+// watermarks and slots, the flusher's statistics) and from snapshots (journal_counts.h); they
+// change nothing, and neither the flusher nor the control thread knows of them.
 //
 // SPDX-License-Identifier: MIT
 #pragma once

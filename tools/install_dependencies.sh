@@ -9,8 +9,8 @@ cd "$(dirname "$0")/.."
 
 packages=(
   make g++ cmake ninja-build ccache pkg-config git
-  capnproto libcapnp-dev libboost-dev libcli11-dev libspdlog-dev libfmt-dev prometheus-cpp-dev nlohmann-json3-dev
-  libxxhash-dev libgtest-dev libbenchmark-dev
+  capnproto libcapnp-dev libboost-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev
+  prometheus-cpp-dev libxxhash-dev libgtest-dev libbenchmark-dev
   python3 python3-dev python3-venv
 )
 if [[ ${1:-} == --tests ]]; then

