@@ -16,6 +16,7 @@ packages=(
 if [[ ${1:-} == --tests ]]; then
   packages+=(
     clang-tidy shellcheck man-db fish zsh
+    chromium chromium-driver
     spin relacy-dev g++-aarch64-linux-gnu qemu-user-static
   )
   # For the fuzzers of tests/verify/hostile, which are skipped where there is no libFuzzer.
