@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds and runs the tests, or only the stages named: tools/test.sh [house-rules] [cpp] [python]
-# [dashboard] [optuna-versions] [asan-ubsan] [tsan] [verify]. A stage that fails does not stop the others; the
-# exit status says whether any did. The last lines count every test and say how long each stage
-# took.
+# [dashboard] [optuna-versions] [asan-ubsan] [tsan] [verify]. A stage that fails does not stop the
+# others; the exit status says whether any did. The last lines count every test and say how long
+# each stage took.
 #
 # SPDX-License-Identifier: MIT
 set -uo pipefail
