@@ -40,6 +40,7 @@ Examples:
   optjournal studies ./runs             what studies there are
   optjournal trials ./runs digits       the trials of study "digits"
   optjournal orphans ./runs digits      what becomes of trials of workers that died
+  optjournal dashboard ./runs           optuna-dashboard, in a browser
   optjournal stop ./runs                sync everything and end the daemon
   optjournal VERB --help                options and examples of a verb
 
@@ -49,7 +50,8 @@ Exit codes:
   2  wrong flags or arguments           6  written by a newer version
   3  no journal, study or daemon there  7  damaged data
 
-Nothing but `stop` and `orphans` with a POLICY changes anything; no journal is ever created.
+Nothing but `stop`, `orphans` with a POLICY and what is written in the `dashboard` changes
+anything; no journal is ever created.
 Colour: on a terminal, unless NO_COLOR is set; see --color.)";
 
 struct Parsed {
@@ -59,6 +61,7 @@ struct Parsed {
   oj::cli::TrialsOptions trials;
   oj::cli::OrphansOptions orphans;
   oj::cli::StopOptions stop;
+  oj::cli::DashboardOptions dashboard;
   std::string from, study, states, policy;  // as typed
   struct {
     std::string trials, operations, workers, since, until;
@@ -106,6 +109,11 @@ std::string check_from(const std::string& text) {
   if (text == "start" || text == "now" || oj::cli::is_count(text)) return {};
   return fmt::format("\"{}\" is neither a record's number, nor start, nor now",
                      oj::cli::shown(text));
+}
+
+std::string check_port(const std::string& text) {
+  if (is_count(text) && text.size() <= 5 && std::stoul(text) <= 65535) return {};
+  return fmt::format("\"{}\" is no port from 0 to 65535", oj::cli::shown(text));
 }
 
 CLI::App* add_verb(CLI::App& app, const char* name, const char* what) {
@@ -327,6 +335,29 @@ Refused, with exit code 5 and their list, while workers are attached.)");
   });
 }
 
+void add_dashboard(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = add_verb(app, "dashboard", "Serve optuna-dashboard over the journal");
+  auto& options = parsed.dashboard;
+  verb->add_option("--host", options.host, "Address to listen on (default 127.0.0.1)")
+      ->type_name("ADDRESS");
+  verb->add_option("--port", options.port, "Port to listen on, 0 for any (default 8080)")
+      ->type_name("PORT")
+      ->check(CLI::Validator(check_port, ""));
+  add_location(*verb, options.location);
+  verb->footer(R"(
+Examples:
+  optjournal dashboard ./runs
+  optjournal dashboard --port 9000 ./runs
+
+Prints its address and serves until Ctrl-C; whoever reaches the port may also write. It takes the
+Python that $OPTJOURNAL_PYTHON names (set where pip installed this program), or that of
+$VIRTUAL_ENV, or python3, which needs: pip install 'optjournal[dashboard]')");
+  verb->callback([&parsed] {
+    parsed.location = parsed.dashboard.location;
+    parsed.run = [&parsed](Output&) { return oj::cli::dashboard(parsed.dashboard); };
+  });
+}
+
 void add_version(CLI::App& app, Parsed& parsed) {
   CLI::App* verb = add_verb(app, "version", "Versions of program, library and formats");
   verb->footer("\nExamples:\n  optjournal version");
@@ -385,6 +416,7 @@ int parse_and_run(int argc, char** argv) {
   add_trials(app, parsed);
   add_orphans(app, parsed);
   add_stop(app, parsed);
+  add_dashboard(app, parsed);
   add_version(app, parsed);
   try {
     app.parse(argc, argv);

@@ -1,7 +1,7 @@
 // What each verb of `optjournal` is asked for, and the function that does it.
 //
-// All of them only look, but for `stop` and `orphans` with a policy; none creates a journal. An
-// error is shown to the user as it is.
+// All of them only look, but for `stop`, `orphans` with a policy and what people write in the
+// `dashboard`; none creates a journal. An error is shown to the user as it is.
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -65,6 +65,13 @@ struct StopOptions {
   double timeout_s = 30;
 };
 Result<void> stop(const StopOptions& options, Output& out);
+
+struct DashboardOptions {
+  std::string location;
+  std::string host = "127.0.0.1", port = "8080";
+};
+// Returns only if it failed: else this process is a Python.
+Result<void> dashboard(const DashboardOptions& options);
 
 Result<void> version(Output& out);
 

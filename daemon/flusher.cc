@@ -101,6 +101,7 @@ void Flusher::run() {
       be_quiet();
       continue;
     }
+    if (work && unsynced_since_ns_ == 0) unsynced_since_ns_ = monotonic_ns();
     if (!orders_.drain()) gather_company();
     if (Result<void> flushed = flush_round(); flushed) {
       on_success();
@@ -203,6 +204,7 @@ void Flusher::make_room() {
   const shm::Sizes& sizes = region_->sizes();
   const bool wanted = keeper_.room_wanted();
   const bool due = flushed_bytes_ >= sizes.chunk_count * sizes.chunk_bytes / kReclaimParts;
+  if (wanted) statistics_.room_wanted.fetch_add(1, std::memory_order_relaxed);  // stat
   if (!wanted && !due) return;
   keeper_.reclaim(wanted ? sizes.chunk_count : sizes.chunk_count / 2);
   flushed_bytes_ = 0;
@@ -217,8 +219,10 @@ void Flusher::gather_company() {
     if (shm::published_end(*region_) - from > region_->sizes().ring_slots / 4) return;
     if (keeper_.chunks_in_use() > region_->sizes().chunk_count * 3 / 4) return;
     if (shm::daemon_wait_asked(region_, std::min(left_ns, kCompanySliceNs)) ==
-        shm::Waited::kReached)
+        shm::Waited::kReached) {
+      if (!orders_.pending()) statistics_.asked.fetch_add(1, std::memory_order_relaxed);  // stat
       return;
+    }
   }
 }
 
@@ -288,8 +292,17 @@ Result<void> Flusher::sync_now() {
     const DiskCall call(*this);
     if (Result<void> synced = writer_.sync(); !synced) return synced;
   }
-  const auto took_ns = static_cast<std::uint64_t>(monotonic_ns() - began_ns);
-  statistics_.syncs.fetch_add(1, std::memory_order_relaxed);  // stat
+  const std::int64_t now_ns = monotonic_ns();
+  const auto took_ns = static_cast<std::uint64_t>(now_ns - began_ns);
+  if (unsynced_since_ns_ != 0) {
+    const auto flush_ns = static_cast<std::uint64_t>(now_ns - unsynced_since_ns_);
+    statistics_.flush_ns_total.fetch_add(flush_ns, std::memory_order_relaxed);  // stat
+    statistics_.flush_ns_buckets[schema::latency_bucket(flush_ns)].fetch_add(
+        1, std::memory_order_relaxed);  // stat
+    unsynced_since_ns_ = 0;
+  }
+  statistics_.sync_ns_total.fetch_add(took_ns, std::memory_order_relaxed);  // stat
+  statistics_.syncs.fetch_add(1, std::memory_order_relaxed);                // stat
   statistics_.sync_ns_buckets[schema::latency_bucket(took_ns)].fetch_add(
       1, std::memory_order_relaxed);                                        // stat
   statistics_.sync_ns_last.store(took_ns, std::memory_order_relaxed);       // stat
@@ -322,6 +335,7 @@ void Flusher::on_failure(const Error& error) {
     return;
   }
   ++failures_;
+  statistics_.failures.fetch_add(1, std::memory_order_relaxed);  // stat
   writer_broken_ = true;
   if (failures_ == 1) {
     spdlog::warn("cannot write the journal: {}; trying once more, in a new segment", error.message);

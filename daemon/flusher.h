@@ -47,6 +47,13 @@ struct FlushStatistics {
   std::atomic<std::uint64_t> syncs{0}, sync_ns_last{0}, sync_ns_max{0};
   std::array<std::atomic<std::uint64_t>, schema::kLatencyBuckets> sync_ns_buckets{};
   std::atomic<std::uint64_t> tombstones{0};
+  // The sum of what is in sync_ns_buckets; and of each sync the time from when the flusher saw that
+  // something is unsynced until that was synced.
+  std::atomic<std::uint64_t> sync_ns_total{0}, flush_ns_total{0};
+  std::array<std::atomic<std::uint64_t>, schema::kLatencyBuckets> flush_ns_buckets{};
+  // Failed writes and syncs; windows that a worker's wait for the disk ended; looks that found a
+  // worker waiting for room.
+  std::atomic<std::uint64_t> failures{0}, asked{0}, room_wanted{0};
 };
 
 class Flusher {
@@ -114,7 +121,8 @@ class Flusher {
   std::uint64_t told_synced_ = 0;                   // the region's `synced`, which is ours to move
   bool marker_due_ = false;  // frames were written since the last idle marker
   bool writer_broken_ = false;
-  std::uint32_t failures_ = 0;  // in a row
+  std::uint32_t failures_ = 0;          // in a row
+  std::int64_t unsynced_since_ns_ = 0;  // as this thread saw it; 0: all is synced
   std::int64_t degraded_since_ns_ = 0;
   RepeatLimit bad_record_limit_;
   FlushStatistics statistics_;

@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "daemon/metrics_address.h"
 #include "schema/orphan_policy.h"
 
 namespace oj::daemon {
@@ -167,6 +168,27 @@ OptionEntry orphan_policy(std::string name, schema::OrphanPolicy Options::*membe
           [member](const Options& options) { return schema::text_of(options.*member); }};
 }
 
+OptionEntry metrics_address(std::string name, std::string Options::*member, std::string help) {
+  return {std::move(name),
+          "[ADDRESS:]PORT",
+          std::move(help),
+          "[ADDRESS:]PORT, or off",
+          true,
+          [member](const std::string& text, Options& options) -> std::string {
+            if (text == "off") {
+              options.*member = "";
+              return {};
+            }
+            const Result<std::string> address = parse_metrics_address(text);
+            if (!address) return address.error().message;
+            options.*member = *address;
+            return {};
+          },
+          [member](const Options& options) {
+            return (options.*member).empty() ? "off" : options.*member;
+          }};
+}
+
 }  // namespace
 
 const std::vector<OptionEntry>& option_table() {
@@ -194,6 +216,9 @@ const std::vector<OptionEntry>& option_table() {
                     "otherwise"),
       number("orphan-grace-ms", &Options::orphan_grace_ms, {0, kOrphanGraceMsMax, "ms"},
              "how long after a worker's death its trials are seen to"),
+      metrics_address("metrics", &Options::metrics,
+                      "serve Prometheus metrics at http://ADDRESS:PORT/metrics; ADDRESS: 127.0.0.1 "
+                      "if not given"),
       one_of("log-level", &Options::level, "LEVEL", {"debug", "info", "warning", "error"},
              "what is told"),
   };

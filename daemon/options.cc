@@ -20,6 +20,7 @@ constexpr const char* kFooter =
     "  optjournald ./runs                   serve the folder ./runs until SIGTERM or Ctrl-C\n"
     "  optjournald --pool 512M ./runs       with room for more unsynced records\n"
     "  optjournald --sync-window-ms 0 DIR   sync every record at once\n"
+    "  optjournald --metrics 9464 DIR       with metrics at http://127.0.0.1:9464/metrics\n"
     "  optjournald --embedded ./runs        in the background, until its last client has gone\n"
     "  optjournald --service hpo            serve optjournal://hpo\n"
     "  optjournald --print-config           a configuration file to start from\n"

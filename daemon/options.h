@@ -31,6 +31,7 @@ struct Options {
   std::int64_t sync_window_ms = 20;
   schema::OrphanPolicy orphans{schema::OrphanPolicy::Kind::kFail};
   std::int64_t orphan_grace_ms = 0;
+  std::string metrics;         // empty: off; else as parse_metrics_address() returns it
   std::string level = "info";  // spdlog's name
   std::string service;         // empty: none
 };

@@ -24,6 +24,7 @@
 #include "daemon/flusher.h"
 #include "daemon/heartbeat.h"
 #include "daemon/logging.h"
+#include "daemon/metrics.h"
 #include "daemon/orphan_keeper.h"
 #include "daemon/recovery.h"
 #include "daemon/runtime_folder.h"
@@ -95,6 +96,7 @@ class Server {
   Fd signals_, event_, folder_lock_, runtime_lock_;
   std::optional<journal::Folder> folder_;
   Rights rights_;
+  std::unique_ptr<Metrics> metrics_;  // null: off
   std::string runtime_folder_;
   int exit_code_ = kExitOk;
 };
@@ -125,6 +127,11 @@ Result<void> Server::take_folder() {
   auto lock = folder_->lock_for_serving(runtime_folder_);
   if (!lock) return lock.error();
   folder_lock_ = std::move(*lock);
+  if (!options_.metrics.empty()) {
+    auto metrics = Metrics::listen(options_.metrics, started_us_);
+    if (!metrics) return metrics.error();
+    metrics_ = std::move(*metrics);
+  }
   if (!options_.embedded) return {};
   if (chdir("/") != 0)
     return io_error("cannot go to /", errno);  // keep no file system busy but the journal's
@@ -152,11 +159,13 @@ Result<bool> Server::serve_one_region() {
                        event_.get());
   auto control = Control::start(settings(), region, flusher, orphans, signals_.get(), event_.get());
   if (!control) return control.error();
+  const Metrics::Serving told(metrics_.get(), *folder_, region, flusher);
   flusher.start();
   orphans.start();
   shm::wake_everybody(*region);
   spdlog::info("serving {} (pid {}, generation {})", folder_->path(), getpid(),
                region->identity().generation);
+  if (metrics_) spdlog::info("metrics at {}", metrics_->url());
   announcement_.ready();
   supervisor_.tell("READY=1");
   remove_abandoned_regions(runtime_folder_);

@@ -10,12 +10,13 @@ cd "$(dirname "$0")/.."
 packages=(
   make g++ cmake ninja-build ccache pkg-config git
   capnproto libcapnp-dev libboost-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev
-  libxxhash-dev libtomlplusplus-dev libgtest-dev libbenchmark-dev
+  prometheus-cpp-dev libxxhash-dev libtomlplusplus-dev libgtest-dev libbenchmark-dev
   python3 python3-dev python3-venv dpkg-dev
 )
 if [[ ${1:-} == --tests ]]; then
   packages+=(
     clang-tidy shellcheck man-db fish zsh
+    chromium chromium-driver
     spin relacy-dev g++-aarch64-linux-gnu qemu-user-static
     systemd systemd-container debootstrap
   )
@@ -111,5 +112,17 @@ fill_venv() {
   printf '%s\n' "$state" >"$stamp"
 }
 
+# Prometheus' own programs, for tests/process/metrics: taken out of the Debian package into .venv,
+# because installing it would start a service. 19 MB to download, 110 MB on disk.
+fetch_prometheus() {
+  local place=$PWD/.venv/prometheus
+  [[ -x $place/usr/bin/promtool ]] && return
+  say "fetching prometheus into .venv"
+  mkdir -p "$place"
+  (cd "$place" && apt-get -qq download prometheus && dpkg-deb -x prometheus_*.deb . &&
+    rm prometheus_*.deb) || die "apt-get download prometheus failed"
+}
+
 [[ ${OPTJOURNAL_NO_APT:-} == 1 ]] || install_packages
 fill_venv
+if [[ ${1:-} == --tests && ${OPTJOURNAL_NO_APT:-} != 1 ]]; then fetch_prometheus; fi

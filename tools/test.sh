@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds and runs the tests, or only the stages named: tools/test.sh [house-rules] [cpp] [python]
-# [optuna-versions] [asan-ubsan] [tsan] [verify]. A stage that fails does not stop the others; the
-# exit status says whether any did. The last lines count every test and say how long each stage
-# took.
+# [dashboard] [optuna-versions] [asan-ubsan] [tsan] [verify]. A stage that fails does not stop the
+# others; the exit status says whether any did. The last lines count every test and say how long
+# each stage took.
 #
 # SPDX-License-Identifier: MIT
 set -uo pipefail
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 export PATH="$PWD/.venv/bin:$PATH"
 
 readonly results=$PWD/build/test-results
-readonly all_stages=(house-rules cpp python optuna-versions asan-ubsan tsan verify)
+readonly all_stages=(house-rules cpp python dashboard optuna-versions asan-ubsan tsan verify)
 readonly stages=("${@:-${all_stages[*]}}")
 export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
@@ -56,8 +56,10 @@ stage_python() {
   tools/build.sh || return
   run_pytest python tests/python || status=1
   run_pytest cli tests/process/cli tests/process/systemd || status=1
+  run_pytest metrics tests/process/metrics || status=1
   return $status
 }
+stage_dashboard() { tools/build.sh && run_pytest dashboard tests/process/dashboard; }
 # Several times slower; the kills of the release build are the ones that count.
 sanitized() { OJ_KILLS=50 "$@"; }
 stage_asan_ubsan() { build_preset asan-ubsan && sanitized run_ctest asan-ubsan; }

@@ -8,14 +8,14 @@ _optjournal_study_names() {
 }
 
 _optjournal() {
-  local verbs="tail status studies trials orphans stop version"
+  local verbs="tail status studies trials orphans stop dashboard version"
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local verb="" location="" count=0 word i
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; ++i)); do
     word=${COMP_WORDS[i]}
     case $word in
-      -n | --lines | --from | --study | --trial | --op | --state | --worker | --since | --until | --limit | --timeout | --color) ((++i)) ;;
+      -n | --lines | --from | --study | --trial | --op | --state | --worker | --since | --until | --limit | --timeout | --host | --port | --color) ((++i)) ;;
       -*) ;;
       *)
         if [[ -z $verb ]]; then
@@ -42,7 +42,7 @@ _optjournal() {
       [[ -n $location ]] && mapfile -t COMPREPLY < <(compgen -W "$(_optjournal_study_names "$location")" -- "$current")
       return
       ;;
-    -n | --lines | --limit | --timeout | --trial | --worker | --since | --until) return ;;
+    -n | --lines | --limit | --timeout | --host | --port | --trial | --worker | --since | --until) return ;;
   esac
 
   local options="--help --color"
@@ -52,6 +52,7 @@ _optjournal() {
     status | studies | orphans) options+=" --json" ;;
     trials) options+=" --json --csv --attrs --state --limit" ;;
     stop) options+=" --timeout" ;;
+    dashboard) options+=" --host --port" ;;
   esac
   if [[ -z $verb || $current == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")

@@ -1,7 +1,7 @@
 # fish completion for optjournal.
 # SPDX-License-Identifier: MIT
 
-set -l verbs tail status studies trials orphans stop version
+set -l verbs tail status studies trials orphans stop dashboard version
 
 function __optjournal_studies
     # The first word after the verb that is no option is the location.
@@ -29,8 +29,9 @@ complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a studies -d
 complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a trials -d 'The trials of a study as a table, JSON or CSV'
 complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a orphans -d 'What becomes of a study\'s trials whose workers died'
 complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a stop -d 'Ask the daemon to sync everything and end'
+complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a dashboard -d 'Serve optuna-dashboard over the journal'
 complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a version -d 'Versions of program, library and formats'
-complete -c optjournal -n "__fish_seen_subcommand_from tail status studies trials orphans stop" -a '(__fish_complete_directories)'
+complete -c optjournal -n "__fish_seen_subcommand_from tail status studies trials orphans stop dashboard" -a '(__fish_complete_directories)'
 
 complete -c optjournal -n "__fish_seen_subcommand_from tail" -s f -l follow -d 'Go on: print records as they are published, across restarts of the daemon'
 complete -c optjournal -n "__fish_seen_subcommand_from tail" -s n -l lines -x -d 'The last N records (default 10)'
@@ -50,3 +51,5 @@ complete -c optjournal -n "__fish_seen_subcommand_from trials" -l limit -x -d 'T
 complete -c optjournal -n "__fish_seen_subcommand_from trials" -a '(__optjournal_studies)'
 complete -c optjournal -n "__fish_seen_subcommand_from orphans" -a '(__optjournal_studies) keep fail retry: optuna unset'
 complete -c optjournal -n "__fish_seen_subcommand_from stop" -l timeout -x -d 'Seconds to wait for its end (default 30)'
+complete -c optjournal -n "__fish_seen_subcommand_from dashboard" -l host -x -d 'Address to listen on (default 127.0.0.1)'
+complete -c optjournal -n "__fish_seen_subcommand_from dashboard" -l port -x -d 'Port to listen on, 0 for any (default 8080)'

@@ -18,6 +18,7 @@ def program_path(name: str) -> Path:
 
 def _run(name: str) -> NoReturn:
     path = program_path(name)
+    os.environ.setdefault("OPTJOURNAL_PYTHON", sys.executable)  # for its verb `dashboard`
     try:
         os.execv(path, [name, *sys.argv[1:]])
     except OSError as error:

@@ -43,6 +43,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "capnp/": ("schema", "replay"),
     "kj/": ("schema", "replay"),
     "spdlog/": ("daemon",),
+    "prometheus/": ("daemon",),
     "fmt/": ("daemon", "cli"),
     "CLI/": ("daemon", "cli"),
     "toml++/": ("daemon",),

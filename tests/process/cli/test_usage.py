@@ -14,8 +14,8 @@ import pytest
 
 from conftest import PROGRAMS, ROOT, run
 
-VERBS = ("tail", "status", "studies", "trials", "orphans", "stop", "version")
-LOOKING = ("tail", "status", "studies", "trials", "orphans", "stop")  # those with a LOCATION
+VERBS = ("tail", "status", "studies", "trials", "orphans", "stop", "dashboard", "version")
+LOOKING = VERBS[:-1]  # those with a LOCATION
 
 
 def test_help_of_the_program_names_every_verb_and_exit_code() -> None:
