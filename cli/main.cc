@@ -112,7 +112,7 @@ std::string check_from(const std::string& text) {
 }
 
 std::string check_port(const std::string& text) {
-  if (is_count(text) && text.size() <= 5 && std::stoul(text) <= 65535) return {};
+  if (oj::cli::is_count(text) && text.size() <= 5 && std::stoul(text) <= 65535) return {};
   return fmt::format("\"{}\" is no port from 0 to 65535", oj::cli::shown(text));
 }
 

@@ -49,15 +49,6 @@ std::string sync_duration(std::uint64_t ns) {
   return duration(static_cast<std::int64_t>(ns / 1000));
 }
 
-// A bucket's bound, but never above what really was the longest.
-std::uint64_t sync_ns_percentile(const schema::Status& status, double share) {
-  return std::min(schema::latency_percentile_ns(status.sync_ns_buckets, share), status.sync_ns_max);
-}
-
-std::string sync_duration(std::uint64_t ns) {
-  return duration(static_cast<std::int64_t>(ns / 1000));
-}
-
 double percent(std::uint64_t used, std::uint64_t all) {
   return all == 0 ? 0 : 100.0 * static_cast<double>(used) / static_cast<double>(all);
 }

@@ -145,7 +145,7 @@ void JournalCounts::publish() {
   }
   totals_.orphans = 0;
   for (const auto& [id, session] : state_.sessions()) {
-    if (session.died) totals_.orphans += session.running_count;
+    if (session.died) totals_.orphans += session.running.size();
   }
   const std::scoped_lock lock(mutex_);
   published_ = totals_;
