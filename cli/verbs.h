@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/exit_code.h"
 #include "cli/output.h"
 #include "schema/operation.h"
 
@@ -56,6 +57,13 @@ struct StopOptions {
   double timeout_s = 30;
 };
 Result<void> stop(const StopOptions& options, Output& out);
+
+struct DoctorOptions {
+  std::string location;
+  bool json = false;
+};
+// By the worst of its findings: kOk, kWarning or kProblem.
+Result<Exit> doctor(const DoctorOptions& options, Output& out);
 
 Result<void> version(Output& out);
 
