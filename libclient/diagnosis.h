@@ -1,5 +1,5 @@
-// Looks for the usual troubles of a journal and its surroundings, as whoever asks: what is fine, what
-// is strange, what is wrong, and what to type. Changes nothing and starts nothing.
+// Looks for the usual troubles of a journal and its surroundings, as whoever asks: what is fine,
+// what is strange, what is wrong, and what to type. Changes nothing and starts nothing.
 //
 // Each look is a function of one of the two .cc files: of the folder on disk and who serves it
 // (diagnosis.cc), of shared memory, limits and clock (diagnosis_surroundings.cc).

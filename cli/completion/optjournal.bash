@@ -8,7 +8,7 @@ _optjournal_study_names() {
 }
 
 _optjournal() {
-  local verbs="tail status studies trials stop version"
+  local verbs="tail status studies trials doctor stop version"
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local verb="" location="" count=0 word i
   COMPREPLY=()
@@ -43,7 +43,7 @@ _optjournal() {
   case $verb in
     "") options="$verbs --help --version --color" ;;
     tail) options+=" --follow --lines --from --study --json" ;;
-    status | studies) options+=" --json" ;;
+    status | studies | doctor) options+=" --json" ;;
     trials) options+=" --json --csv --attrs --state --limit" ;;
     stop) options+=" --timeout" ;;
   esac

@@ -1,7 +1,7 @@
 # fish completion for optjournal.
 # SPDX-License-Identifier: MIT
 
-set -l verbs tail status studies trials stop version
+set -l verbs tail status studies trials doctor stop version
 
 function __optjournal_studies
     # The first word after the verb that is no option is the location.
@@ -27,15 +27,16 @@ complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a tail -d 'P
 complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a status -d 'Who serves and uses a journal, how full and how far it is'
 complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a studies -d 'The studies of a journal: trials by state, best value'
 complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a trials -d 'The trials of a study as a table, JSON or CSV'
+complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a doctor -d 'Look for the usual troubles, and say what to type'
 complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a stop -d 'Ask the daemon to sync everything and end'
 complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a version -d 'Versions of program, library and formats'
-complete -c optjournal -n "__fish_seen_subcommand_from tail status studies trials stop" -a '(__fish_complete_directories)'
+complete -c optjournal -n "__fish_seen_subcommand_from tail status studies trials doctor stop" -a '(__fish_complete_directories)'
 
 complete -c optjournal -n "__fish_seen_subcommand_from tail" -s f -l follow -d 'Go on: print records as they are published, across restarts of the daemon'
 complete -c optjournal -n "__fish_seen_subcommand_from tail" -s n -l lines -x -d 'The last N records (default 10)'
 complete -c optjournal -n "__fish_seen_subcommand_from tail" -l from -x -a 'start now' -d 'From record SEQ on, from the start, or only what is new (now)'
 complete -c optjournal -n "__fish_seen_subcommand_from tail" -l study -x -a '(__optjournal_studies)' -d 'Only records of this study'
-complete -c optjournal -n "__fish_seen_subcommand_from tail status studies trials" -l json -d 'JSON'
+complete -c optjournal -n "__fish_seen_subcommand_from tail status studies trials doctor" -l json -d 'JSON'
 complete -c optjournal -n "__fish_seen_subcommand_from trials" -l csv -d 'CSV (RFC 4180), times in UTC, numbers exact'
 complete -c optjournal -n "__fish_seen_subcommand_from trials" -l attrs -d 'Also the user attributes (table and CSV)'
 complete -c optjournal -n "__fish_seen_subcommand_from trials" -l state -x -a 'running complete pruned fail waiting' -d 'Only trials in these states, for instance complete,pruned'
