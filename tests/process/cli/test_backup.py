@@ -56,7 +56,8 @@ def test_a_copy_of_a_live_journal_is_whole_and_can_be_worked_with(
 
         wanted = 2_000
         for number in range(ROUNDS):
-            wait_until(lambda: int(str(status().get("synced", 0))) > wanted, "records")  # noqa: B023
+            end = wanted
+            wait_until(lambda: int(str(status().get("synced", 0))) > end, "records")  # noqa: B023
             before = status()
             daemon = before["daemon"]
             assert isinstance(daemon, dict)
