@@ -19,6 +19,8 @@ enum class Exit : int {
   kRefused = 5,       // the state said no: workers are attached
   kIncompatible = 6,  // written by a newer version
   kCorrupt = 7,       // damaged bytes
+  kWarning = 8,       // doctor: something is strange
+  kProblem = 9,       // doctor: something is wrong
   kReaderGone =
       141,  // standard output was closed by its reader, as a death by SIGPIPE reads in a shell
 };

@@ -41,6 +41,7 @@ Examples:
   optjournal trials ./runs digits       the trials of study "digits"
   optjournal orphans ./runs digits      what becomes of trials of workers that died
   optjournal dashboard ./runs           optuna-dashboard, in a browser
+  optjournal doctor ./runs              look for the usual troubles
   optjournal stop ./runs                sync everything and end the daemon
   optjournal VERB --help                options and examples of a verb
 
@@ -49,6 +50,7 @@ Exit codes:
   1  the system said no (I/O, rights)   5  refused: workers are attached
   2  wrong flags or arguments           6  written by a newer version
   3  no journal, study or daemon there  7  damaged data
+  8  doctor: something is strange       9  doctor: something is wrong
 
 Nothing but `stop`, `orphans` with a POLICY and what is written in the `dashboard` changes
 anything; no journal is ever created.
@@ -61,6 +63,8 @@ struct Parsed {
   oj::cli::TrialsOptions trials;
   oj::cli::OrphansOptions orphans;
   oj::cli::StopOptions stop;
+  oj::cli::DoctorOptions doctor;
+  Exit verdict = Exit::kOk;  // of doctor
   oj::cli::DashboardOptions dashboard;
   std::string from, study, states, policy;  // as typed
   struct {
@@ -358,6 +362,29 @@ $VIRTUAL_ENV, or python3, which needs: pip install 'optjournal[dashboard]')");
   });
 }
 
+void add_doctor(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = add_verb(app, "doctor", "Look for the usual troubles, and say what to type");
+  verb->add_flag("--json", parsed.doctor.json, "One JSON object");
+  add_location(*verb, parsed.doctor.location);
+  verb->footer(R"(
+Examples:
+  optjournal doctor ./runs
+  optjournal doctor optjournal://shared
+  optjournal doctor --json ./runs | jq -r '.findings[] | select(.verdict != "ok") | .what'
+
+Looks at rights, file system, free space, daemon, shared memory, limits and clock, and reads every
+record on disk. Changes nothing. Exits with 0, 8 (a warning) or 9 (a problem), by the worst.)");
+  verb->callback([&parsed] {
+    parsed.location = parsed.doctor.location;
+    parsed.run = [&parsed](Output& out) -> Result<void> {
+      auto verdict = oj::cli::doctor(parsed.doctor, out);
+      if (!verdict) return verdict.error();
+      parsed.verdict = *verdict;
+      return {};
+    };
+  });
+}
+
 void add_version(CLI::App& app, Parsed& parsed) {
   CLI::App* verb = add_verb(app, "version", "Versions of program, library and formats");
   verb->footer("\nExamples:\n  optjournal version");
@@ -392,7 +419,8 @@ int run(const Parsed& parsed) {
   Result<void> flushed = out.flush();
   if (out.reader_gone()) return static_cast<int>(Exit::kReaderGone);
   if (done && !flushed) done = flushed.error();
-  return done ? 0 : complain(done.error().message, oj::cli::exit_of(done.error()));
+  return done ? static_cast<int>(parsed.verdict)
+              : complain(done.error().message, oj::cli::exit_of(done.error()));
 }
 
 int parse_and_run(int argc, char** argv) {
@@ -417,6 +445,7 @@ int parse_and_run(int argc, char** argv) {
   add_orphans(app, parsed);
   add_stop(app, parsed);
   add_dashboard(app, parsed);
+  add_doctor(app, parsed);
   add_version(app, parsed);
   try {
     app.parse(argc, argv);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/exit_code.h"
 #include "cli/output.h"
 #include "cli/record_filter.h"
 #include "schema/operation.h"
@@ -72,6 +73,13 @@ struct DashboardOptions {
 };
 // Returns only if it failed: else this process is a Python.
 Result<void> dashboard(const DashboardOptions& options);
+
+struct DoctorOptions {
+  std::string location;
+  bool json = false;
+};
+// By the worst of its findings: kOk, kWarning or kProblem.
+Result<Exit> doctor(const DoctorOptions& options, Output& out);
 
 Result<void> version(Output& out);
 

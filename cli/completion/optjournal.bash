@@ -8,7 +8,7 @@ _optjournal_study_names() {
 }
 
 _optjournal() {
-  local verbs="tail status studies trials orphans stop dashboard version"
+  local verbs="tail status studies trials orphans doctor stop dashboard version"
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local verb="" location="" count=0 word i
   COMPREPLY=()
@@ -49,7 +49,7 @@ _optjournal() {
   case $verb in
     "") options="$verbs --help --version --color" ;;
     tail) options+=" --follow --lines --from --study --trial --op --state --worker --since --until --json" ;;
-    status | studies | orphans) options+=" --json" ;;
+    status | studies | orphans | doctor) options+=" --json" ;;
     trials) options+=" --json --csv --attrs --state --limit" ;;
     stop) options+=" --timeout" ;;
     dashboard) options+=" --host --port" ;;

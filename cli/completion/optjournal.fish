@@ -1,7 +1,7 @@
 # fish completion for optjournal.
 # SPDX-License-Identifier: MIT
 
-set -l verbs tail status studies trials orphans stop dashboard version
+set -l verbs tail status studies trials orphans doctor stop dashboard version
 
 function __optjournal_studies
     # The first word after the verb that is no option is the location.
@@ -28,10 +28,11 @@ complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a status -d 
 complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a studies -d 'The studies of a journal: trials by state, best value'
 complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a trials -d 'The trials of a study as a table, JSON or CSV'
 complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a orphans -d 'What becomes of a study\'s trials whose workers died'
+complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a doctor -d 'Look for the usual troubles, and say what to type'
 complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a stop -d 'Ask the daemon to sync everything and end'
 complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a dashboard -d 'Serve optuna-dashboard over the journal'
 complete -c optjournal -n "not __fish_seen_subcommand_from $verbs" -a version -d 'Versions of program, library and formats'
-complete -c optjournal -n "__fish_seen_subcommand_from tail status studies trials orphans stop dashboard" -a '(__fish_complete_directories)'
+complete -c optjournal -n "__fish_seen_subcommand_from tail status studies trials orphans doctor stop dashboard" -a '(__fish_complete_directories)'
 
 complete -c optjournal -n "__fish_seen_subcommand_from tail" -s f -l follow -d 'Go on: print records as they are published, across restarts of the daemon'
 complete -c optjournal -n "__fish_seen_subcommand_from tail" -s n -l lines -x -d 'The last N records (default 10)'
@@ -43,7 +44,7 @@ complete -c optjournal -n "__fish_seen_subcommand_from tail" -l state -x -a 'run
 complete -c optjournal -n "__fish_seen_subcommand_from tail" -l worker -x -d 'Only of workers with this pid, command or user, and their ends'
 complete -c optjournal -n "__fish_seen_subcommand_from tail" -l since -x -d 'Only records written at or after this time'
 complete -c optjournal -n "__fish_seen_subcommand_from tail" -l until -x -d 'Only records written before this time'
-complete -c optjournal -n "__fish_seen_subcommand_from tail status studies trials orphans" -l json -d 'JSON'
+complete -c optjournal -n "__fish_seen_subcommand_from tail status studies trials orphans doctor" -l json -d 'JSON'
 complete -c optjournal -n "__fish_seen_subcommand_from trials" -l csv -d 'CSV (RFC 4180), times in UTC, numbers exact'
 complete -c optjournal -n "__fish_seen_subcommand_from trials" -l attrs -d 'Also the user attributes (table and CSV)'
 complete -c optjournal -n "__fish_seen_subcommand_from trials" -l state -x -a 'running complete pruned fail waiting' -d 'Only trials in these states, for instance complete,pruned'

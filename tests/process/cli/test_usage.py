@@ -14,8 +14,8 @@ import pytest
 
 from conftest import PROGRAMS, ROOT, run
 
-VERBS = ("tail", "status", "studies", "trials", "orphans", "stop", "dashboard", "version")
-LOOKING = VERBS[:-1]  # those with a LOCATION
+VERBS = ("tail", "status", "studies", "trials", "orphans", "doctor", "stop", "dashboard", "version")
+LOOKING = ("tail", "status", "studies", "trials", "orphans", "stop", "dashboard")  # at what is there
 
 
 def test_help_of_the_program_names_every_verb_and_exit_code() -> None:
@@ -25,7 +25,7 @@ def test_help_of_the_program_names_every_verb_and_exit_code() -> None:
     for verb in VERBS:
         assert re.search(rf"^  {verb} +\S", answer.out, re.MULTILINE)
     assert "Examples:" in answer.out
-    for code in range(8):
+    for code in range(10):
         assert re.search(rf"(^| ) {code}  \S", answer.out, re.MULTILINE), code
 
 
@@ -221,7 +221,7 @@ def test_man_page_and_completions_know_every_option(verb: str) -> None:
 def test_man_page_has_the_exit_codes_of_help() -> None:
     page = rendered_man_page().split("EXIT STATUS", 1)[1]
     codes = re.findall(r"(?:^|  )(\d)  (.+?)(?=  +\d  |$)", run("--help").out, re.MULTILINE)
-    assert sorted(int(code) for code, _ in codes) == list(range(8))
+    assert sorted(int(code) for code, _ in codes) == list(range(10))
     for code, what in codes:
         sentence = what.strip().split(" (")[0]
         assert f" {code} {sentence[0].upper()}{sentence[1:]}" in page, (code, sentence)
