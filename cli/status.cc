@@ -37,6 +37,11 @@ std::string gpus_of(const schema::WorkerIdentity& identity) {
   return (visible.empty() ? "none" : visible) + (names.empty() ? "" : ": " + names);
 }
 
+// A bucket's bound may lie above what was ever measured.
+std::uint64_t quantile_shown_ns(const schema::Status& status, double quantile) {
+  return std::min(schema::latency_quantile_ns(status.sync_counts, quantile), status.sync_ns_max);
+}
+
 double percent(std::uint64_t used, std::uint64_t all) {
   return all == 0 ? 0 : 100.0 * static_cast<double>(used) / static_cast<double>(all);
 }
@@ -92,12 +97,15 @@ Result<void> print_served(const schema::Status& status, Output& out) {
                                   status.generation));
   lines.add("disk", fmt::format("{} in {} segment{}", byte_amount(status.disk_bytes),
                                 status.segments, status.segments == 1 ? "" : "s"));
-  lines.add("syncs",
-            status.syncs == 0
-                ? "none yet"
-                : fmt::format("{}, last {}, longest {}", grouped(status.syncs),
-                              duration(static_cast<std::int64_t>(status.sync_ns_last / 1000)),
-                              duration(static_cast<std::int64_t>(status.sync_ns_max / 1000))));
+  lines.add(
+      "syncs",
+      status.syncs == 0
+          ? "none yet"
+          : fmt::format("{}, last {}, p50 {}, p99 {}, longest {}", grouped(status.syncs),
+                        duration(static_cast<std::int64_t>(status.sync_ns_last / 1000)),
+                        duration(static_cast<std::int64_t>(quantile_shown_ns(status, 0.5) / 1000)),
+                        duration(static_cast<std::int64_t>(quantile_shown_ns(status, 0.99) / 1000)),
+                        duration(static_cast<std::int64_t>(status.sync_ns_max / 1000))));
   lines.add("workers", status.workers.empty() ? "none attached"
                                               : fmt::format("{} attached", status.workers.size()));
   if (auto done = out.write(lines.text()); !done || status.workers.empty()) return done;
@@ -166,7 +174,11 @@ std::string json_of(const schema::Status& status) {
   json.key("sync_ns_last")
       .integer(status.sync_ns_last)
       .key("sync_ns_max")
-      .integer(status.sync_ns_max);
+      .integer(status.sync_ns_max)
+      .key("sync_ns_total")
+      .integer(status.sync_ns_total);
+  for (const auto& [name, quantile] : {std::pair("sync_ns_p50", 0.5), {"sync_ns_p99", 0.99}})
+    json.key(name).integer(quantile_shown_ns(status, quantile));
   json.key("workers").array();
   for (const schema::WorkerStatus& worker : status.workers) {
     json.object()

@@ -403,11 +403,14 @@ schema::Status Control::status() {
   s.chunk_count = sizes.chunk_count;
   s.region_bytes = sizes.region_bytes();
   const FlushStatistics& flushed = flusher_.statistics();
-  s.segments = flushed.segments.load(std::memory_order_relaxed);          // stat
-  s.disk_bytes = flushed.disk_bytes.load(std::memory_order_relaxed);      // stat
-  s.syncs = flushed.syncs.load(std::memory_order_relaxed);                // stat
-  s.sync_ns_last = flushed.sync_ns_last.load(std::memory_order_relaxed);  // stat
-  s.sync_ns_max = flushed.sync_ns_max.load(std::memory_order_relaxed);    // stat
+  s.segments = flushed.segments.load(std::memory_order_relaxed);            // stat
+  s.disk_bytes = flushed.disk_bytes.load(std::memory_order_relaxed);        // stat
+  s.syncs = flushed.syncs.load(std::memory_order_relaxed);                  // stat
+  s.sync_ns_last = flushed.sync_ns_last.load(std::memory_order_relaxed);    // stat
+  s.sync_ns_max = flushed.sync_ns_max.load(std::memory_order_relaxed);      // stat
+  s.sync_ns_total = flushed.sync_ns_total.load(std::memory_order_relaxed);  // stat
+  for (std::size_t i = 0; i < schema::kLatencyBuckets; ++i)
+    s.sync_counts[i] = flushed.sync_counts[i].load(std::memory_order_relaxed);  // stat
   s.degraded = flusher_.degraded_text();
   roster_.describe(s);
   return s;

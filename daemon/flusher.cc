@@ -289,7 +289,10 @@ Result<void> Flusher::sync_now() {
     if (Result<void> synced = writer_.sync(); !synced) return synced;
   }
   const auto took_ns = static_cast<std::uint64_t>(monotonic_ns() - began_ns);
-  statistics_.syncs.fetch_add(1, std::memory_order_relaxed);                // stat
+  statistics_.syncs.fetch_add(1, std::memory_order_relaxed);  // stat
+  statistics_.sync_counts[schema::latency_bucket_of(took_ns)].fetch_add(
+      1, std::memory_order_relaxed);                                        // stat
+  statistics_.sync_ns_total.fetch_add(took_ns, std::memory_order_relaxed);  // stat
   statistics_.sync_ns_last.store(took_ns, std::memory_order_relaxed);       // stat
   if (took_ns > statistics_.sync_ns_max.load(std::memory_order_relaxed)) {  // stat
     statistics_.sync_ns_max.store(took_ns, std::memory_order_relaxed);      // stat

@@ -18,6 +18,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -31,6 +32,7 @@
 #include "daemon/logging.h"
 #include "journal/writer.h"
 #include "schema/codec.h"
+#include "schema/latency_buckets.h"
 #include "shm/chunk_keeper.h"
 #include "shm/flush_source.h"
 #include "shm/region.h"
@@ -42,7 +44,8 @@ namespace oj::daemon {
 // them.
 struct FlushStatistics {
   std::atomic<std::uint64_t> segments{0}, disk_bytes{0};
-  std::atomic<std::uint64_t> syncs{0}, sync_ns_last{0}, sync_ns_max{0};
+  std::atomic<std::uint64_t> syncs{0}, sync_ns_last{0}, sync_ns_max{0}, sync_ns_total{0};
+  std::array<std::atomic<std::uint64_t>, schema::kLatencyBuckets> sync_counts{};
   std::atomic<std::uint64_t> tombstones{0};
 };
 

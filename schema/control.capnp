@@ -95,4 +95,6 @@ struct Status {
   folder @19 :Data;
   degraded @20 :Data;
   workers @21 :List(WorkerStatus);
+  syncNsTotal @22 :UInt64;
+  syncNsBuckets @23 :List(UInt64);  # schema/latency_buckets.h; absent: not counted
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "schema/control.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include <capnp/message.h>
@@ -16,7 +17,8 @@ namespace {
 namespace wire_control = wire::control;
 
 constexpr std::size_t kCommandBytesMax = 63;
-constexpr int kNestingMax = 12;  // Message, status, workers, identity, gpus, name; each list element counts too
+constexpr int kNestingMax =
+    12;  // Message, status, workers, identity, gpus, name; each list element counts too
 
 capnp::Data::Reader as_data(std::string_view text) {
   return {reinterpret_cast<const kj::byte*>(text.data()), text.size()};
@@ -94,6 +96,10 @@ struct Write {
     to.setSyncs(from.syncs);
     to.setSyncNsLast(from.sync_ns_last);
     to.setSyncNsMax(from.sync_ns_max);
+    to.setSyncNsTotal(from.sync_ns_total);
+    auto counts = to.initSyncNsBuckets(static_cast<unsigned>(from.sync_counts.size()));
+    unsigned bucket = 0;
+    for (const std::uint64_t count : from.sync_counts) counts.set(bucket++, count);
     to.setDegraded(as_data(from.degraded));
     auto workers = to.initWorkers(static_cast<unsigned>(from.workers.size()));
     unsigned i = 0;
@@ -191,6 +197,10 @@ Status status(wire_control::Status::Reader from) {
   to.syncs = from.getSyncs();
   to.sync_ns_last = from.getSyncNsLast();
   to.sync_ns_max = from.getSyncNsMax();
+  to.sync_ns_total = from.getSyncNsTotal();
+  // Other bounds than ours would be another number of them.
+  if (const auto counts = from.getSyncNsBuckets(); counts.size() == kLatencyBuckets)
+    std::copy(counts.begin(), counts.end(), to.sync_counts.begin());
   to.degraded = text(from.getDegraded());
   for (const auto one : from.getWorkers()) to.workers.push_back(worker(one));
   return to;

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "schema/latency_buckets.h"
 #include "schema/operation.h"
 
 namespace oj::schema {
@@ -42,9 +43,9 @@ struct WorkerIdentity {
   static constexpr std::size_t kCudaVisibleDevicesBytesMax = 255, kGpusMax = 16;
   static constexpr std::size_t kGpuUuidBytesMax = 47, kGpuNameBytesMax = 63;
 
-  std::string user = {};                                  // as the worker finds it; "": not said
-  std::string container = {};                             // "": none that it knows of
-  std::optional<std::string> cuda_visible_devices = {};   // none: not set
+  std::string user = {};                                 // as the worker finds it; "": not said
+  std::string container = {};                            // "": none that it knows of
+  std::optional<std::string> cuda_visible_devices = {};  // none: not set
   std::vector<GpuIdentity> gpus = {};  // that it may use, as far as NVML was there to be asked
 };
 
@@ -89,8 +90,9 @@ struct Status {
   std::uint64_t ring_slots = 0, chunk_bytes = 0, chunk_count = 0, chunks_in_use = 0,
                 region_bytes = 0;
   std::uint64_t segments = 0, disk_bytes = 0;
-  std::uint64_t syncs = 0, sync_ns_last = 0, sync_ns_max = 0;
-  std::string degraded = {};  // empty, or why nothing can be synced at present
+  std::uint64_t syncs = 0, sync_ns_last = 0, sync_ns_max = 0, sync_ns_total = 0;
+  LatencyCounts sync_counts = {};  // how long syncs took
+  std::string degraded = {};       // empty, or why nothing can be synced at present
   std::vector<WorkerStatus> workers = {};
 };
 struct StopRequest {};  // drain and end; refused while workers are attached

@@ -29,22 +29,22 @@ Status sample_status(std::size_t workers) {
                 .syncs = 14,
                 .sync_ns_last = 15,
                 .sync_ns_max = 16,
+                .sync_ns_total = 31,
+                .sync_counts = {7, 0, 9},
                 .degraded = "disk full",
                 .workers = {}};
   for (std::size_t i = 0; i < workers; ++i) {
     const auto n = static_cast<std::uint32_t>(i);
-    status.workers.push_back({.slot = n,
-                              .pid = n + 1,
-                              .uid = n + 2,
-                              .session = UINT64_MAX - i,
-                              .command = std::string(63, 'c'),
-                              .started_us = INT64_MIN,
-                              .records = i,
-                              .chunks = i,
-                              .identity = {.user = "ada",
-                                           .container = {},
-                                           .cuda_visible_devices = "0",
-                                           .gpus = {}}});
+    status.workers.push_back(
+        {.slot = n,
+         .pid = n + 1,
+         .uid = n + 2,
+         .session = UINT64_MAX - i,
+         .command = std::string(63, 'c'),
+         .started_us = INT64_MIN,
+         .records = i,
+         .chunks = i,
+         .identity = {.user = "ada", .container = {}, .cuda_visible_devices = "0", .gpus = {}}});
   }
   return status;
 }
@@ -57,10 +57,10 @@ std::vector<ControlMessage> samples() {
                 .incarnation = 4,
                 .session = 5,
                 .command = "train.py",
-          .identity = {.user = "ada",
-                       .container = "3f2a90b1c4d5",
-                       .cuda_visible_devices = "",
-                       .gpus = {{"GPU-1", "NVIDIA H200"}, {"GPU-2", ""}}}},
+                .identity = {.user = "ada",
+                             .container = "3f2a90b1c4d5",
+                             .cuda_visible_devices = "",
+                             .gpus = {{"GPU-1", "NVIDIA H200"}, {"GPU-2", ""}}}},
           Welcome{.generation = 1,
                   .region_file = "region-1",
                   .slot = 2,
@@ -101,6 +101,8 @@ TEST(Control, GivesBackWhatItWasGiven) {
   const auto status = std::get<Status>(*decode_control(encode_control(samples()[4])));
   EXPECT_EQ(status.folder, "/data/\xed\xa0\x80");
   EXPECT_EQ(status.sync_ns_max, 16u);
+  EXPECT_EQ(status.sync_ns_total, 31u);
+  EXPECT_EQ(status.sync_counts, (LatencyCounts{7, 0, 9}));
   EXPECT_EQ(status.degraded, "disk full");
   ASSERT_EQ(status.workers.size(), 3u);
   EXPECT_EQ(status.workers[2].session, UINT64_MAX - 2);
@@ -117,11 +119,11 @@ TEST(Control, FitsTheStatusOfAllWorkersIntoAPacket) {
 TEST(Control, KeepsOfAnIdentityWhatIsWithinItsLimits) {
   using Kept = WorkerIdentity;
   Hello hello;
-  hello.identity = {.user = std::string(40, 'u'),
-                    .container = std::string(70, 'c'),
-                    .cuda_visible_devices = std::string(300, '0'),
-                    .gpus = std::vector<GpuIdentity>(
-                        20, {std::string(60, 'i'), std::string(70, 'n')})};
+  hello.identity = {
+      .user = std::string(40, 'u'),
+      .container = std::string(70, 'c'),
+      .cuda_visible_devices = std::string(300, '0'),
+      .gpus = std::vector<GpuIdentity>(20, {std::string(60, 'i'), std::string(70, 'n')})};
   const auto decoded = decode_control(encode_control(hello));
   ASSERT_TRUE(decoded);
   const WorkerIdentity& kept = std::get<Hello>(*decoded).identity;
