@@ -14,6 +14,7 @@
 
 #include "cli/exit_code.h"
 #include "cli/output.h"
+#include "cli/point_in_time.h"
 #include "cli/spelling.h"
 #include "cli/text.h"
 #include "cli/values.h"
@@ -55,7 +56,7 @@ struct Parsed {
   oj::cli::StudiesOptions studies;
   oj::cli::TrialsOptions trials;
   oj::cli::StopOptions stop;
-  std::string from, study, states;  // as typed
+  std::string from, study, states, trials, operations, since, until;  // as typed
   std::uint64_t limit = 0;
   When color = When::kAuto;
   std::optional<std::string> location;  // of whatever verb
@@ -114,6 +115,50 @@ void add_location(CLI::App& verb, std::string& location) {
   verb.add_option("LOCATION", location, kLocationHelp)->type_name("")->required();
 }
 
+// "complete,pruned" -> states; throws CLI::ValidationError naming the word that is none.
+std::vector<oj::schema::TrialState> parse_states(const std::string& text) {
+  std::vector<oj::schema::TrialState> states;
+  for (const std::string& word : CLI::detail::split(text, ',')) {
+    const auto state = oj::cli::state_of_name(word);
+    if (!state) {
+      throw CLI::ValidationError(
+          "--state", fmt::format("\"{}\" is no state: RUNNING, COMPLETE, PRUNED, FAIL, WAITING",
+                                 oj::cli::shown(word)));
+    }
+    states.push_back(*state);
+  }
+  return states;
+}
+
+// Throws CLI::ValidationError naming the word that is wrong.
+void parse_filter(const Parsed& parsed, const CLI::App& verb, oj::cli::RecordFilter& filter) {
+  if (verb.count("--state") > 0) filter.states = parse_states(parsed.states);
+  if (verb.count("--trial") > 0) {
+    for (const std::string& word : CLI::detail::split(parsed.trials, ',')) {
+      if (!is_count(word)) throw CLI::ValidationError("--trial", check_count(word));
+      filter.trials.push_back(std::stoull(word));
+    }
+  }
+  if (verb.count("--op") > 0) {
+    filter.operations = CLI::detail::split(parsed.operations, ',');
+    for (const std::string& name : filter.operations) {
+      if (auto known = oj::cli::check_operation_name(name); !known)
+        throw CLI::ValidationError("--op", known.error().message);
+    }
+  }
+  const std::int64_t now_us = oj::utc_us();
+  const auto point = [&](const char* option, const std::string& text) {
+    auto time_us = oj::cli::point_in_time(text, now_us);
+    if (!time_us) throw CLI::ValidationError(option, time_us.error().message);
+    return *time_us;
+  };
+  if (verb.count("--since") > 0) filter.since_us = point("--since", parsed.since);
+  if (verb.count("--until") > 0) filter.until_us = point("--until", parsed.until);
+  if (filter.since_us && filter.until_us && *filter.since_us >= *filter.until_us)
+    throw CLI::ValidationError(
+        "--until", fmt::format("\"{}\" is not after --since", oj::cli::shown(parsed.until)));
+}
+
 void add_tail(CLI::App& app, Parsed& parsed) {
   CLI::App* verb = add_verb(app, "tail", "Print records, one line each; with -f live");
   auto& options = parsed.tail;
@@ -129,6 +174,21 @@ void add_tail(CLI::App& app, Parsed& parsed) {
       ->check(CLI::Validator(check_from, ""))
       ->excludes(lines);
   verb->add_option("--study", parsed.study, "Only records of this study")->type_name("NAME");
+  verb->add_option("--trial", parsed.trials, "Only of trials with these numbers in their study")
+      ->type_name("NUMBER[,NUMBER...]");
+  verb->add_option("--op", parsed.operations, "Only these operations, for instance createTrial")
+      ->type_name("NAME[,NAME...]");
+  verb->add_option("--state", parsed.states,
+                   "Only what brings a trial into one of these states, for instance fail,pruned")
+      ->type_name("STATE[,STATE...]");
+  verb->add_option("--worker", options.filter.workers,
+                   "Only of this worker: pid, command, or command[pid]; may be repeated")
+      ->type_name("WORKER")
+      ->allow_extra_args(false);
+  verb->add_option("--since", parsed.since, "Only records written at this time or later")
+      ->type_name("TIME");
+  verb->add_option("--until", parsed.until, "Only records written before; -f ends then")
+      ->type_name("TIME");
   verb->add_flag("--json", options.json, "One JSON object a line");
   add_location(*verb, options.location);
   verb->footer(R"(
@@ -137,13 +197,21 @@ Examples:
   optjournal tail -f ./runs                  the same, then live, until Ctrl-C
   optjournal tail --from start --study digits ./runs
   optjournal tail -f --from now --json ./runs | jq -c '.operations[].operation'
+  optjournal tail -f --state fail,pruned ./runs
+  optjournal tail --since 10m --worker train.py[4711] ./runs
+
+A record is printed if one of its operations fits all filters. TIME: 2026-11-23T18:10 (local, or
+with Z or +01:00 behind), 18:10 (today), 10m (ago; s, m, h, d); it is held against the time that
+the record shows, its writer's clock. --since alone begins at the start.
 
 Without a daemon the folder is read as it is on disk; with -f, until one serves it.
 In JSON, NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".)");
   verb->callback([&parsed, verb] {
     auto& o = parsed.tail;
-    if (verb->count("--study") > 0) o.study = parsed.study;
-    if (parsed.from == "start")
+    if (verb->count("--study") > 0) o.filter.study = parsed.study;
+    parse_filter(parsed, *verb, o.filter);
+    if (parsed.from == "start" ||
+        (parsed.from.empty() && o.filter.since_us && verb->count("-n") == 0))
       o.from = oj::cli::TailOptions::From::kStart;
     else if (parsed.from == "now")
       o.from = oj::cli::TailOptions::From::kNow;
@@ -187,21 +255,6 @@ Examples:
     parsed.location = parsed.studies.location;
     parsed.run = [&parsed](Output& out) { return oj::cli::studies(parsed.studies, out); };
   });
-}
-
-// "complete,pruned" -> states; throws CLI::ValidationError naming the word that is none.
-std::vector<oj::schema::TrialState> parse_states(const std::string& text) {
-  std::vector<oj::schema::TrialState> states;
-  for (const std::string& word : CLI::detail::split(text, ',')) {
-    const auto state = oj::cli::state_of_name(word);
-    if (!state) {
-      throw CLI::ValidationError(
-          "--state", fmt::format("\"{}\" is no state: RUNNING, COMPLETE, PRUNED, FAIL, WAITING",
-                                 oj::cli::shown(word)));
-    }
-    states.push_back(*state);
-  }
-  return states;
 }
 
 void add_trials(CLI::App& app, Parsed& parsed) {

@@ -147,6 +147,12 @@ struct Describer {
                : fmt::format("{}[{}]", shown(found->second.command), found->second.pid);
   }
 
+  void ended(schema::SessionId id) {
+    const auto found = state.sessions().find(id);
+    if (found != state.sessions().end())
+      text.ended = WorkerName{found->second.command, found->second.pid};
+  }
+
   void operator()(const schema::CreateStudy& op) {
     text.study = std::string(op.name);
     add_directions(text.fields, op.directions);
@@ -207,11 +213,13 @@ struct Describer {
   }
   void operator()(const schema::SessionEnded& op) {
     const bool died = op.reason == schema::SessionEnded::Reason::kDied;
+    ended(op.session);
     text.fields.push_back({"session", session_name(op.session), std::to_string(op.session)});
     text.fields.push_back({"reason", died ? "died" : "closed", died ? "\"died\"" : "\"closed\""});
   }
   void operator()(const schema::EndOrphan& op) {
     trial(op.trial);
+    ended(op.session);
     text.fields.push_back({"of", session_name(op.session), ""});
     text.fields.push_back({"orphan_of", "", std::to_string(op.session)});
     if (op.retries_max > 0) {
@@ -236,6 +244,14 @@ std::string outcome_text(const replay::Outcome& outcome) {
     case replay::OutcomeCode::kIncompatible: return "refused: incompatible distribution";
   }
   return "?";
+}
+
+// The state that an operation, if it is done, brings its trial into.
+std::optional<schema::TrialState> state_after(const schema::Operation& operation) {
+  if (const auto* create = std::get_if<schema::CreateTrial>(&operation)) return create->state;
+  if (const auto* set = std::get_if<schema::SetTrialStateValues>(&operation)) return set->state;
+  if (std::holds_alternative<schema::EndOrphan>(operation)) return schema::TrialState::kFail;
+  return std::nullopt;
 }
 
 Style style_of(const OperationText& op) {
@@ -302,6 +318,7 @@ void complete(RecordText& text, const schema::DecodedRecord& record,
     OperationText& op = text.operations[i];
     op.outcome = outcome_text(outcomes[i]);
     if (outcomes[i].code != replay::OutcomeCode::kDone) continue;
+    op.state = state_after(record.operations[i]);
     if (std::holds_alternative<schema::CreateStudy>(record.operations[i]))
       op.study_id = outcomes[i].id;
     if (std::holds_alternative<schema::CreateTrial>(record.operations[i])) {
@@ -326,13 +343,6 @@ void complete(RecordText& text, const schema::DecodedRecord& record,
       if (const replay::Study* study = after.study(*op.study_id)) op.study = study->name;
     }
   }
-}
-
-bool concerns(const RecordText& text, std::string_view study) {
-  for (const OperationText& op : text.operations) {
-    if (op.study && *op.study == study) return true;
-  }
-  return false;
 }
 
 std::string line_of(const RecordText& text, const Output& out) {

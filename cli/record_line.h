@@ -20,12 +20,19 @@
 
 namespace oj::cli {
 
+struct WorkerName {
+  std::string command;
+  std::uint32_t pid = 0;
+};
+
 struct OperationText {
   std::string operation;  // "setTrialParam"
   std::optional<schema::StudyId> study_id;
   std::optional<std::string> study;  // its name, when the state knows it
   std::optional<schema::TrialId> trial_id;
-  std::optional<std::uint64_t> trial;  // its number in the study
+  std::optional<std::uint64_t> trial;       // its number in the study
+  std::optional<schema::TrialState> state;  // into which the operation brought the trial
+  std::optional<WorkerName> ended;          // the worker whose end this tells
   struct Field {
     std::string key;
     std::string text;  // for a terminal; empty: only JSON tells it
@@ -49,9 +56,6 @@ RecordText describe(std::uint64_t seq, const schema::DecodedRecord& record,
                     const replay::State& before);
 void complete(RecordText& text, const schema::DecodedRecord& record,
               std::span<const replay::Outcome> outcomes, const replay::State& after);
-
-// Does any operation of the record concern the study of this name?
-bool concerns(const RecordText& text, std::string_view study);
 
 // Without a line break at the end.
 std::string line_of(const RecordText& text, const Output& out);

@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "cli/output.h"
+#include "cli/record_filter.h"
 #include "schema/operation.h"
 
 namespace oj::cli {
@@ -21,7 +22,7 @@ struct TailOptions {
   std::string location;
   bool follow = false;
   bool json = false;
-  std::optional<std::string> study;
+  RecordFilter filter;
   enum class From : std::uint8_t { kLast, kStart, kNow, kSeq };
   From from = From::kLast;
   std::uint64_t seq = 0;     // of kSeq
