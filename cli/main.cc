@@ -56,7 +56,7 @@ struct Parsed {
   oj::cli::StudiesOptions studies;
   oj::cli::TrialsOptions trials;
   oj::cli::StopOptions stop;
-  std::string from, study, states, trials, operations, since, until;  // as typed
+  std::string from, study, states, numbers, operations, since, until;  // as typed
   std::uint64_t limit = 0;
   When color = When::kAuto;
   std::optional<std::string> location;  // of whatever verb
@@ -134,7 +134,7 @@ std::vector<oj::schema::TrialState> parse_states(const std::string& text) {
 void parse_filter(const Parsed& parsed, const CLI::App& verb, oj::cli::RecordFilter& filter) {
   if (verb.count("--state") > 0) filter.states = parse_states(parsed.states);
   if (verb.count("--trial") > 0) {
-    for (const std::string& word : CLI::detail::split(parsed.trials, ',')) {
+    for (const std::string& word : CLI::detail::split(parsed.numbers, ',')) {
       if (!is_count(word)) throw CLI::ValidationError("--trial", check_count(word));
       filter.trials.push_back(std::stoull(word));
     }
@@ -174,7 +174,7 @@ void add_tail(CLI::App& app, Parsed& parsed) {
       ->check(CLI::Validator(check_from, ""))
       ->excludes(lines);
   verb->add_option("--study", parsed.study, "Only records of this study")->type_name("NAME");
-  verb->add_option("--trial", parsed.trials, "Only of trials with these numbers in their study")
+  verb->add_option("--trial", parsed.numbers, "Only of trials with these numbers in their study")
       ->type_name("NUMBER[,NUMBER...]");
   verb->add_option("--op", parsed.operations, "Only these operations, for instance createTrial")
       ->type_name("NAME[,NAME...]");

@@ -9,13 +9,16 @@ _optjournal_study_names() {
 
 _optjournal() {
   local verbs="tail status studies trials stop version"
+  local operations="createStudy deleteStudy setStudyUserAttr setStudySystemAttr createTrial setTrialParam
+    setTrialStateValues setTrialIntermediateValue setTrialUserAttr setTrialSystemAttr sessionStarted sessionEnded
+    tombstone endOrphan"
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local verb="" location="" count=0 word i
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; ++i)); do
     word=${COMP_WORDS[i]}
     case $word in
-      -n | --lines | --from | --study | --state | --limit | --timeout | --color) ((++i)) ;;
+      -n | --lines | --from | --study | --trial | --op | --worker | --since | --until | --state | --limit | --timeout | --color) ((++i)) ;;
       -*) ;;
       *)
         if [[ -z $verb ]]; then
@@ -36,13 +39,14 @@ _optjournal() {
       [[ -n $location ]] && mapfile -t COMPREPLY < <(compgen -W "$(_optjournal_study_names "$location")" -- "$current")
       return
       ;;
-    -n | --lines | --limit | --timeout) return ;;
+    --op) mapfile -t COMPREPLY < <(compgen -W "$operations" -- "$current"); return ;;
+    -n | --lines | --limit | --timeout | --trial | --worker | --since | --until) return ;;
   esac
 
   local options="--help --color"
   case $verb in
     "") options="$verbs --help --version --color" ;;
-    tail) options+=" --follow --lines --from --study --json" ;;
+    tail) options+=" --follow --lines --from --study --trial --op --state --worker --since --until --json" ;;
     status | studies) options+=" --json" ;;
     trials) options+=" --json --csv --attrs --state --limit" ;;
     stop) options+=" --timeout" ;;
