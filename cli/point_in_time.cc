@@ -99,7 +99,7 @@ Zone zone(Pieces& pieces) {
   const bool west = pieces.skip('-');
   if (!west && !pieces.skip('+')) return {false, {}};
   const auto hours = pieces.number(2);
-  pieces.skip(':');
+  if (!pieces.skip(':')) return {false, {}};
   const auto minutes = pieces.number(2);
   if (!hours || !minutes || *hours > 14 || *minutes > 59 || !pieces.done()) return {false, {}};
   const int east_s = *hours * 3600 + *minutes * 60;

@@ -112,7 +112,8 @@ class Tail {
     }
   }
 
-  // Nothing is ever published in a folder that was removed, nor would a new one of its name be seen.
+  // Nothing is ever published in a folder that was removed, nor would a new one of its name be
+  // seen.
   Result<void> check_folder() const {
     struct stat now {};
     const char* what = "was removed";

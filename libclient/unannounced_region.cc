@@ -9,7 +9,8 @@
 namespace oj::client {
 namespace {
 
-constexpr std::string_view kRegionPrefix = "region-";  // region-<generation>, as optjournald names it
+// region-<generation>, as optjournald names it.
+constexpr std::string_view kRegionPrefix = "region-";
 
 }  // namespace
 
