@@ -5,10 +5,12 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import statistics
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -18,8 +20,9 @@ import pytest
 import optjournal
 from conftest import PROGRAMS, open_storage, run
 
-RECORDS = 20_000
-ROUNDS = 5
+RECORDS = 200_000
+ROUNDS = 7
+SLOW_BYTES, SLOW_S = 4096, 0.005  # a reader that takes so much, so often
 
 
 def records_per_s(storage: optjournal.JournalStorage) -> float:
@@ -39,6 +42,12 @@ def start_tail(folder: Path) -> subprocess.Popen[bytes]:
     return tail
 
 
+def read_slowly(tail: subprocess.Popen[bytes]) -> None:
+    assert tail.stdout is not None
+    while os.read(tail.stdout.fileno(), SLOW_BYTES):
+        time.sleep(SLOW_S)
+
+
 def test_a_stopped_and_a_slow_monitor_cost_a_worker_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -53,13 +62,16 @@ def test_a_stopped_and_a_slow_monitor_cost_a_worker_nothing(
                 try:
                     if kind == "stopped":
                         os.kill(tail.pid, signal.SIGSTOP)
+                    else:
+                        threading.Thread(target=read_slowly, args=(tail,), daemon=True).start()
                     rates[kind].append(records_per_s(storage))
                     # Nobody waited for it: it is where it was, and everything is published.
                     assert tail.poll() is None
                 finally:
                     tail.kill()
-                    tail.communicate()
-        assert run("status", folder).code == 0
+                    tail.wait()
+        published = json.loads(run("status", "--json", folder).out)["published"]
+        assert published > 3 * ROUNDS * RECORDS  # every one of them
     alone = statistics.median(rates["alone"])
     with capsys.disabled():
         for kind in ("stopped", "slow"):
