@@ -52,6 +52,7 @@ Colour: on a terminal, unless NO_COLOR is set; see --color.)";
 
 struct Parsed {
   oj::cli::TailOptions tail;
+  oj::cli::TopOptions top;
   oj::cli::StatusOptions status;
   oj::cli::StudiesOptions studies;
   oj::cli::TrialsOptions trials;
@@ -90,6 +91,14 @@ std::string check_seconds(const std::string& text) {
   return fits ? ""
               : fmt::format("\"{}\" is no number of seconds from 0 to {}", oj::cli::shown(text),
                             kTimeoutSecondsMax);
+}
+
+std::string check_interval(const std::string& text) {
+  double seconds = 0;
+  const bool fits = CLI::detail::lexical_cast(text, seconds) && seconds >= 0.1 && seconds <= 3600;
+  return fits
+             ? ""
+             : fmt::format("\"{}\" is no number of seconds from 0.1 to 3600", oj::cli::shown(text));
 }
 
 std::string check_color(const std::string& text) {
@@ -221,6 +230,28 @@ In JSON, NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".)"
     }
     parsed.location = o.location;
     parsed.run = [&o](Output& out) { return oj::cli::tail(o, out); };
+  });
+}
+
+void add_top(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = add_verb(app, "top", "Workers, studies and daemon on one screen, live");
+  auto& options = parsed.top;
+  verb->add_flag("--once", options.once, "Print it once, with rates of one interval, and end");
+  verb->add_flag("--json", options.json, "One JSON object a line, each interval");
+  verb->add_option("--interval", options.interval_s, "Seconds between looks (default 1)")
+      ->type_name("SECONDS")
+      ->check(CLI::Validator(check_interval, ""));
+  add_location(*verb, options.location);
+  verb->footer(R"(
+Examples:
+  optjournal top ./runs
+  optjournal top --once ./runs
+  optjournal top --json --interval 5 optjournal://shared
+
+Keys: q quit, s sort, / filter, h help.)");
+  verb->callback([&parsed] {
+    parsed.location = parsed.top.location;
+    parsed.run = [&parsed](Output& out) { return oj::cli::top(parsed.top, out); };
   });
 }
 
@@ -364,6 +395,7 @@ int parse_and_run(int argc, char** argv) {
       ->type_name("WHEN")
       ->check(CLI::Validator(check_color, ""));
   add_tail(app, parsed);
+  add_top(app, parsed);
   add_status(app, parsed);
   add_studies(app, parsed);
   add_trials(app, parsed);
