@@ -5,8 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <thread>
 
@@ -26,8 +25,8 @@ namespace {
 constexpr int kLookMs = 100;  // between looks for a signal
 constexpr int kEscape = 27;
 
-std::atomic<int> signal_taken{0};
-extern "C" void take_signal(int number) { signal_taken.store(number, std::memory_order_relaxed); }
+volatile std::sig_atomic_t signal_taken = 0;
+extern "C" void take_signal(int number) { signal_taken = number; }
 
 // The terminal as curses has it, for as long as this lives. Our handlers come first, so that curses
 // sets none of its own, which would end the program in the middle.
@@ -97,7 +96,7 @@ class Top {
     if (auto opened = terminal.open(); !opened) return opened;
     auto done = live(terminal);
     terminal.close();
-    if (const int number = signal_taken.load(std::memory_order_relaxed); number != 0) {
+    if (const int number = static_cast<int>(signal_taken); number != 0) {
       (void)std::signal(number, SIG_DFL);
       (void)raise(number);
     }
@@ -149,7 +148,7 @@ class Top {
     const auto interval_us = static_cast<std::int64_t>(options_.interval_s * 1e6);
     std::int64_t looked_us = 0;
     TopPicture picture;
-    while (signal_taken.load(std::memory_order_relaxed) == 0) {
+    while (static_cast<int>(signal_taken) == 0) {
       if (const std::int64_t now_us = utc_us(); now_us - looked_us >= interval_us) {
         auto looked = look();
         if (!looked) return looked.error();

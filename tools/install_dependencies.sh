@@ -9,8 +9,8 @@ cd "$(dirname "$0")/.."
 
 packages=(
   make g++ cmake ninja-build ccache pkg-config git
-  capnproto libcapnp-dev libboost-dev libcli11-dev libspdlog-dev libfmt-dev libncurses-dev nlohmann-json3-dev
-  libxxhash-dev libtomlplusplus-dev libgtest-dev libbenchmark-dev
+  capnproto libcapnp-dev libboost-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev
+  libncurses-dev libxxhash-dev libtomlplusplus-dev libgtest-dev libbenchmark-dev
   python3 python3-dev python3-venv
 )
 if [[ ${1:-} == --tests ]]; then

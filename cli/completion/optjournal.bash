@@ -8,7 +8,7 @@ _optjournal_study_names() {
 }
 
 _optjournal() {
-  local verbs="tail status studies trials stop version"
+  local verbs="tail top status studies trials stop version"
   local operations="createStudy deleteStudy setStudyUserAttr setStudySystemAttr createTrial setTrialParam
     setTrialStateValues setTrialIntermediateValue setTrialUserAttr setTrialSystemAttr sessionStarted sessionEnded
     tombstone endOrphan"
@@ -18,7 +18,7 @@ _optjournal() {
   for ((i = 1; i < COMP_CWORD; ++i)); do
     word=${COMP_WORDS[i]}
     case $word in
-      -n | --lines | --from | --study | --trial | --op | --worker | --since | --until | --state | --limit | --timeout | --color) ((++i)) ;;
+      -n | --lines | --interval | --from | --study | --trial | --op | --worker | --since | --until | --state | --limit | --timeout | --color) ((++i)) ;;
       -*) ;;
       *)
         if [[ -z $verb ]]; then
@@ -40,13 +40,14 @@ _optjournal() {
       return
       ;;
     --op) mapfile -t COMPREPLY < <(compgen -W "$operations" -- "$current"); return ;;
-    -n | --lines | --limit | --timeout | --trial | --worker | --since | --until) return ;;
+    -n | --lines | --interval | --limit | --timeout | --trial | --worker | --since | --until) return ;;
   esac
 
   local options="--help --color"
   case $verb in
     "") options="$verbs --help --version --color" ;;
     tail) options+=" --follow --lines --from --study --trial --op --state --worker --since --until --json" ;;
+    top) options+=" --once --json --interval" ;;
     status | studies) options+=" --json" ;;
     trials) options+=" --json --csv --attrs --state --limit" ;;
     stop) options+=" --timeout" ;;

@@ -41,6 +41,7 @@ def test_bash_completes_verbs_options_values_and_study_names(offline_folder: Pat
     assert complete("tail", "--op", "setTrialI") == ["setTrialIntermediateValue"]
     assert complete("tail", "--state", "pr") == ["pruned"]
     assert complete("tail", "--un") == ["--until"]
+    assert complete("top", "--o") == ["--once"]
     assert complete("--color", "n") == ["never"]
     assert complete("trials", "--state", "pr") == ["pruned"]
     assert complete("trials", str(offline_folder), "") == ["digits"]  # "two goals" is not one word
