@@ -36,6 +36,7 @@ constexpr const char* kProgramFooter = R"(
 Examples:
   optjournal status ./runs              who is attached, how full, how far
   optjournal tail -f ./runs             watch every record as it is published
+  optjournal top ./runs                 workers, studies and daemon, live
   optjournal studies ./runs             what studies there are
   optjournal trials ./runs digits       the trials of study "digits"
   optjournal stop ./runs                sync everything and end the daemon

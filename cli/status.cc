@@ -20,7 +20,8 @@
 namespace oj::cli {
 namespace {
 
-// The uid is the kernel's word; where it has no name here (a user namespace) the worker's own counts.
+// The uid is the kernel's word; where it has no name here (a user namespace) the worker's own
+// counts.
 std::string user_of(const schema::WorkerStatus& worker) {
   const passwd* entry = getpwuid(worker.uid);
   if (entry != nullptr) return entry->pw_name;

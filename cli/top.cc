@@ -25,18 +25,40 @@ namespace {
 constexpr int kLookMs = 100;  // between looks for a signal
 constexpr int kEscape = 27;
 
-volatile std::sig_atomic_t signal_taken = 0;
-extern "C" void take_signal(int number) { signal_taken = number; }
+// Signals that end the program, after the terminal was given back. They are blocked and asked for,
+// so that nothing is interrupted; curses' own handlers are never called.
+class EndSignals {
+ public:
+  EndSignals() {
+    sigemptyset(&set_);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set_, number);
+    pthread_sigmask(SIG_BLOCK, &set_, &before_);
+  }
+  ~EndSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  EndSignals(const EndSignals&) = delete;
+  EndSignals& operator=(const EndSignals&) = delete;
 
-// The terminal as curses has it, for as long as this lives. Our handlers come first, so that curses
-// sets none of its own, which would end the program in the middle.
+  bool taken() {
+    const timespec at_once{};
+    if (number_ <= 0) number_ = sigtimedwait(&set_, nullptr, &at_once);
+    return number_ > 0;
+  }
+  void pass_on() const {
+    if (number_ <= 0) return;
+    (void)std::signal(number_, SIG_DFL);
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    (void)raise(number_);
+  }
+
+ private:
+  sigset_t set_{}, before_{};
+  int number_ = 0;
+};
+
+// The terminal as curses has it, for as long as this lives.
 class Terminal {
  public:
-  Terminal() {
-    struct sigaction action {};
-    action.sa_handler = take_signal;
-    for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaction(number, &action, nullptr);
-  }
+  Terminal() = default;
   ~Terminal() { close(); }
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
@@ -92,14 +114,12 @@ class Top {
     if (options_.once || options_.json) return print();
     if (isatty(STDIN_FILENO) == 0 || !out_.terminal())
       return Error{Code::kIo, "top draws on a terminal, and this is none: use --once or --json"};
+    EndSignals signals;
     Terminal terminal;
     if (auto opened = terminal.open(); !opened) return opened;
-    auto done = live(terminal);
+    auto done = live(terminal, signals);
     terminal.close();
-    if (const int number = static_cast<int>(signal_taken); number != 0) {
-      (void)std::signal(number, SIG_DFL);
-      (void)raise(number);
-    }
+    signals.pass_on();
     return done;
   }
 
@@ -144,11 +164,11 @@ class Top {
     }
   }
 
-  Result<void> live(const Terminal& terminal) {
+  Result<void> live(const Terminal& terminal, EndSignals& signals) {
     const auto interval_us = static_cast<std::int64_t>(options_.interval_s * 1e6);
     std::int64_t looked_us = 0;
     TopPicture picture;
-    while (static_cast<int>(signal_taken) == 0) {
+    while (!signals.taken()) {
       if (const std::int64_t now_us = utc_us(); now_us - looked_us >= interval_us) {
         auto looked = look();
         if (!looked) return looked.error();

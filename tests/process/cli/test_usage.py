@@ -14,7 +14,7 @@ import pytest
 
 from conftest import PROGRAMS, ROOT, run
 
-VERBS = ("tail", "status", "studies", "trials", "stop", "version")
+VERBS = ("tail", "top", "status", "studies", "trials", "stop", "version")
 LOOKING = ("tail", "status", "studies", "trials", "stop")  # those with a LOCATION
 
 
