@@ -13,11 +13,12 @@
 #include <fmt/format.h>
 
 #include "base/clock.h"
-#include "cli/argument_words.h"
 #include "cli/exit_code.h"
 #include "cli/output.h"
+#include "cli/point_in_time.h"
 #include "cli/spelling.h"
 #include "cli/text.h"
+#include "cli/values.h"
 #include "cli/verbs.h"
 #include "libclient/session.h"
 #include "schema/orphan_policy.h"
@@ -37,6 +38,7 @@ constexpr const char* kProgramFooter = R"(
 Examples:
   optjournal status ./runs              who is attached, how full, how far
   optjournal tail -f ./runs             watch every record as it is published
+  optjournal top ./runs                 workers, studies and daemon, live
   optjournal studies ./runs             what studies there are
   optjournal trials ./runs digits       the trials of study "digits"
   optjournal orphans ./runs digits      what becomes of trials of workers that died
@@ -58,6 +60,7 @@ Colour: on a terminal, unless NO_COLOR is set; see --color.)";
 
 struct Parsed {
   oj::cli::TailOptions tail;
+  oj::cli::TopOptions top;
   oj::cli::StatusOptions status;
   oj::cli::StudiesOptions studies;
   oj::cli::TrialsOptions trials;
@@ -66,10 +69,7 @@ struct Parsed {
   oj::cli::DoctorOptions doctor;
   Exit verdict = Exit::kOk;  // of doctor
   oj::cli::DashboardOptions dashboard;
-  std::string from, study, states, policy;  // as typed
-  struct {
-    std::string trials, operations, workers, since, until;
-  } filter;  // likewise
+  std::string from, study, states, policy, numbers, operations, since, until;  // as typed
   std::uint64_t limit = 0;
   When color = When::kAuto;
   std::optional<std::string> location;  // of whatever verb
@@ -91,6 +91,11 @@ class HelpFormat : public CLI::Formatter {
   }
 };
 
+bool is_count(const std::string& text) {
+  return !text.empty() && text.size() <= 18 &&
+         text.find_first_not_of("0123456789") == std::string::npos;
+}
+
 std::string check_seconds(const std::string& text) {
   double seconds = 0;
   const bool fits =
@@ -100,23 +105,31 @@ std::string check_seconds(const std::string& text) {
                             kTimeoutSecondsMax);
 }
 
+std::string check_interval(const std::string& text) {
+  double seconds = 0;
+  const bool fits = CLI::detail::lexical_cast(text, seconds) && seconds >= 0.1 && seconds <= 3600;
+  return fits
+             ? ""
+             : fmt::format("\"{}\" is no number of seconds from 0.1 to 3600", oj::cli::shown(text));
+}
+
 std::string check_color(const std::string& text) {
   if (text == "auto" || text == "always" || text == "never") return {};
   return fmt::format("\"{}\" is neither auto, nor always, nor never", oj::cli::shown(text));
 }
 
 std::string check_count(const std::string& text) {
-  return oj::cli::is_count(text) ? "" : fmt::format("\"{}\" is no count", oj::cli::shown(text));
+  return is_count(text) ? "" : fmt::format("\"{}\" is no count", oj::cli::shown(text));
 }
 
 std::string check_from(const std::string& text) {
-  if (text == "start" || text == "now" || oj::cli::is_count(text)) return {};
+  if (text == "start" || text == "now" || is_count(text)) return {};
   return fmt::format("\"{}\" is neither a record's number, nor start, nor now",
                      oj::cli::shown(text));
 }
 
 std::string check_port(const std::string& text) {
-  if (oj::cli::is_count(text) && text.size() <= 5 && std::stoul(text) <= 65535) return {};
+  if (is_count(text) && text.size() <= 5 && std::stoul(text) <= 65535) return {};
   return fmt::format("\"{}\" is no port from 0 to 65535", oj::cli::shown(text));
 }
 
@@ -128,30 +141,48 @@ void add_location(CLI::App& verb, std::string& location) {
   verb.add_option("LOCATION", location, kLocationHelp)->type_name("")->required();
 }
 
-// The value, or a complaint about the option that it was given to.
-template <class T>
-T checked(const char* option, Result<T> value) {
-  if (!value) throw CLI::ValidationError(option, value.error().message);
-  return *std::move(value);
+// "complete,pruned" -> states; throws CLI::ValidationError naming the word that is none.
+std::vector<oj::schema::TrialState> parse_states(const std::string& text) {
+  std::vector<oj::schema::TrialState> states;
+  for (const std::string& word : CLI::detail::split(text, ',')) {
+    const auto state = oj::cli::state_of_name(word);
+    if (!state) {
+      throw CLI::ValidationError(
+          "--state", fmt::format("\"{}\" is no state: RUNNING, COMPLETE, PRUNED, FAIL, WAITING",
+                                 oj::cli::shown(word)));
+    }
+    states.push_back(*state);
+  }
+  return states;
 }
 
-// An option that was not typed leaves its part of the filter as it is.
-void take_filter(const Parsed& parsed, oj::cli::RecordFilter& filter) {
-  const auto& typed = parsed.filter;
+// Throws CLI::ValidationError naming the word that is wrong.
+void parse_filter(const Parsed& parsed, const CLI::App& verb, oj::cli::RecordFilter& filter) {
+  if (verb.count("--state") > 0) filter.states = parse_states(parsed.states);
+  if (verb.count("--trial") > 0) {
+    for (const std::string& word : CLI::detail::split(parsed.numbers, ',')) {
+      if (!is_count(word)) throw CLI::ValidationError("--trial", check_count(word));
+      filter.trials.push_back(std::stoull(word));
+    }
+  }
+  if (verb.count("--op") > 0) {
+    filter.operations = CLI::detail::split(parsed.operations, ',');
+    for (const std::string& name : filter.operations) {
+      if (auto known = oj::cli::check_operation_name(name); !known)
+        throw CLI::ValidationError("--op", known.error().message);
+    }
+  }
   const std::int64_t now_us = oj::utc_us();
-  if (!typed.trials.empty())
-    filter.trials = checked("--trial", oj::cli::parse_trial_numbers(typed.trials));
-  if (!typed.operations.empty())
-    filter.operations = checked("--op", oj::cli::parse_operations(typed.operations));
-  if (!parsed.states.empty())
-    filter.states = checked("--state", oj::cli::parse_states(parsed.states));
-  if (!typed.workers.empty()) filter.workers = oj::cli::split_words(typed.workers);
-  if (!typed.since.empty())
-    filter.since_us = checked("--since", oj::cli::parse_moment(typed.since, now_us));
-  if (!typed.until.empty())
-    filter.until_us = checked("--until", oj::cli::parse_moment(typed.until, now_us));
+  const auto point = [&](const char* option, const std::string& text) {
+    auto time_us = oj::cli::point_in_time(text, now_us);
+    if (!time_us) throw CLI::ValidationError(option, time_us.error().message);
+    return *time_us;
+  };
+  if (verb.count("--since") > 0) filter.since_us = point("--since", parsed.since);
+  if (verb.count("--until") > 0) filter.until_us = point("--until", parsed.until);
   if (filter.since_us && filter.until_us && *filter.since_us >= *filter.until_us)
-    throw CLI::ValidationError("--since", "is not before --until: no record can be in between");
+    throw CLI::ValidationError(
+        "--until", fmt::format("\"{}\" is not after --since", oj::cli::shown(parsed.until)));
 }
 
 void add_tail(CLI::App& app, Parsed& parsed) {
@@ -169,18 +200,20 @@ void add_tail(CLI::App& app, Parsed& parsed) {
       ->check(CLI::Validator(check_from, ""))
       ->excludes(lines);
   verb->add_option("--study", parsed.study, "Only records of this study")->type_name("NAME");
-  verb->add_option("--trial", parsed.filter.trials, "Only of trials with these numbers")
-      ->type_name("N[,N...]");
-  verb->add_option("--op", parsed.filter.operations, "Only these operations, as in the lines")
-      ->type_name("OP[,OP...]");
-  verb->add_option("--state", parsed.states, "Only what brings a trial into one of these states")
+  verb->add_option("--trial", parsed.numbers, "Only of trials with these numbers in their study")
+      ->type_name("NUMBER[,NUMBER...]");
+  verb->add_option("--op", parsed.operations, "Only these operations, for instance createTrial")
+      ->type_name("NAME[,NAME...]");
+  verb->add_option("--state", parsed.states,
+                   "Only what brings a trial into one of these states, for instance fail,pruned")
       ->type_name("STATE[,STATE...]");
-  verb->add_option("--worker", parsed.filter.workers,
-                   "Only of workers with this pid, command or user, and their ends")
-      ->type_name("WHO[,WHO...]");
-  verb->add_option("--since", parsed.filter.since, "Only records written at or after this time")
+  verb->add_option("--worker", options.filter.workers,
+                   "Only of this worker: pid, command, or command[pid]; may be repeated")
+      ->type_name("WORKER")
+      ->allow_extra_args(false);
+  verb->add_option("--since", parsed.since, "Only records written at this time or later")
       ->type_name("TIME");
-  verb->add_option("--until", parsed.filter.until, "Only records written before this time")
+  verb->add_option("--until", parsed.until, "Only records written before; -f ends then")
       ->type_name("TIME");
   verb->add_flag("--json", options.json, "One JSON object a line");
   add_location(*verb, options.location);
@@ -190,22 +223,21 @@ Examples:
   optjournal tail -f ./runs                  the same, then live, until Ctrl-C
   optjournal tail --from start --study digits ./runs
   optjournal tail -f --from now --json ./runs | jq -c '.operations[].operation'
-  optjournal tail --since 10m --state fail,pruned ./runs
-  optjournal tail -f --op sessionStarted,sessionEnded ./runs     workers that come and go
-  optjournal tail --from start --study digits --trial 12 ./runs  the life of one trial
+  optjournal tail -f --state fail,pruned ./runs
+  optjournal tail --since 10m --worker train.py[4711] ./runs
 
-TIME is 90s, 10m, 2h or 3d (so long ago), 14:30 (today), 2026-11-24, or 2026-11-24T14:30:05Z; it is
-compared with when a record was written, by its writer's clock. Without -n and --from, --since and
---until print all that fit.
+A record is printed if one of its operations fits all filters. TIME: 2026-11-23T18:10 (local, or
+with Z or +01:00 behind), 18:10 (today), 10m (ago; s, m, h, d); it is held against the time that
+the record shows, its writer's clock. --since alone begins at the start.
 
 Without a daemon the folder is read as it is on disk; with -f, until one serves it.
 In JSON, NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".)");
   verb->callback([&parsed, verb] {
     auto& o = parsed.tail;
     if (verb->count("--study") > 0) o.filter.study = parsed.study;
-    take_filter(parsed, o.filter);
-    const bool anywhere = verb->count("--lines") == 0 && parsed.from.empty();
-    if (parsed.from == "start" || (anywhere && (o.filter.since_us || o.filter.until_us)))
+    parse_filter(parsed, *verb, o.filter);
+    if (parsed.from == "start" ||
+        (parsed.from.empty() && o.filter.since_us && verb->count("-n") == 0))
       o.from = oj::cli::TailOptions::From::kStart;
     else if (parsed.from == "now")
       o.from = oj::cli::TailOptions::From::kNow;
@@ -215,6 +247,28 @@ In JSON, NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".)"
     }
     parsed.location = o.location;
     parsed.run = [&o](Output& out) { return oj::cli::tail(o, out); };
+  });
+}
+
+void add_top(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = add_verb(app, "top", "Workers, studies and daemon on one screen, live");
+  auto& options = parsed.top;
+  verb->add_flag("--once", options.once, "Print it once, with rates of one interval, and end");
+  verb->add_flag("--json", options.json, "One JSON object a line, each interval");
+  verb->add_option("--interval", options.interval_s, "Seconds between looks (default 1)")
+      ->type_name("SECONDS")
+      ->check(CLI::Validator(check_interval, ""));
+  add_location(*verb, options.location);
+  verb->footer(R"(
+Examples:
+  optjournal top ./runs
+  optjournal top --once ./runs
+  optjournal top --json --interval 5 optjournal://shared
+
+Keys: q quit, s sort, / filter, h help.)");
+  verb->callback([&parsed] {
+    parsed.location = parsed.top.location;
+    parsed.run = [&parsed](Output& out) { return oj::cli::top(parsed.top, out); };
   });
 }
 
@@ -281,8 +335,7 @@ An orphan is a RUNNING trial whose worker died.)");
     auto& o = parsed.trials;
     if (verb->count("STUDY") > 0) o.study = parsed.study;
     if (verb->count("--limit") > 0) o.limit = parsed.limit;
-    if (verb->count("--state") > 0)
-      o.states = checked("--state", oj::cli::parse_states(parsed.states));
+    if (verb->count("--state") > 0) o.states = parse_states(parsed.states);
     parsed.location = o.location;
     parsed.run = [&o](Output& out) { return oj::cli::trials(o, out); };
   });
@@ -439,6 +492,7 @@ int parse_and_run(int argc, char** argv) {
       ->type_name("WHEN")
       ->check(CLI::Validator(check_color, ""));
   add_tail(app, parsed);
+  add_top(app, parsed);
   add_status(app, parsed);
   add_studies(app, parsed);
   add_trials(app, parsed);

@@ -3,52 +3,74 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
+#include "cli/spelling.h"
+#include "cli/text.h"
+
 namespace oj::cli {
 namespace {
 
+constexpr const char* kTombstone = "tombstone";
+
 template <class T>
-bool none_or_one_of(const std::vector<T>& wanted, const T& value) {
-  return wanted.empty() || std::find(wanted.begin(), wanted.end(), value) != wanted.end();
+bool among(const std::vector<T>& wanted, const T& found) {
+  return wanted.empty() || std::find(wanted.begin(), wanted.end(), found) != wanted.end();
+}
+
+bool is_worker(const std::vector<std::string>& wanted, const WorkerName& worker) {
+  const std::string pid = std::to_string(worker.pid);
+  return std::any_of(wanted.begin(), wanted.end(), [&](const std::string& one) {
+    return one == worker.command ||
+           (worker.pid != 0 && (one == pid || one == fmt::format("{}[{}]", worker.command, pid)));
+  });
+}
+
+// Who wrote the record, or whose end the operation tells.
+bool of_worker(const std::vector<std::string>& wanted, const RecordText& text,
+               const OperationText& op) {
+  if (wanted.empty()) return true;
+  if (op.ended && is_worker(wanted, *op.ended)) return true;
+  if (text.header.session == 0) return is_worker(wanted, {"optjournald", 0});
+  return text.session && is_worker(wanted, {text.session->command, text.session->pid});
 }
 
 }  // namespace
 
-bool RecordFilter::takes_all() const {
+bool RecordFilter::empty() const {
   return !study && trials.empty() && operations.empty() && states.empty() && workers.empty() &&
          !since_us && !until_us;
 }
 
-bool RecordFilter::takes(const RecordText& record) const {
-  if (takes_all()) return true;
-  if (!record.bad.empty()) return false;  // nothing is known of it
-  if (since_us && record.header.time_us < *since_us) return false;
-  if (until_us && record.header.time_us >= *until_us) return false;
-  if (!takes_worker(record)) return false;
-  return std::any_of(record.operations.begin(), record.operations.end(),
-                     [this](const OperationText& operation) { return takes(operation); });
+bool RecordFilter::of_study(const RecordText& text) const {
+  return !study || std::any_of(text.operations.begin(), text.operations.end(),
+                               [&](const OperationText& op) { return op.study == study; });
 }
 
-bool RecordFilter::takes(const OperationText& operation) const {
-  if (study && operation.study != study) return false;
-  if (!trials.empty() && (!operation.trial || !none_or_one_of(trials, *operation.trial)))
-    return false;
-  if (!states.empty() && (!operation.state || !none_or_one_of(states, *operation.state)))
-    return false;
-  return none_or_one_of(operations, operation.operation);
+bool RecordFilter::wants(const RecordText& text) const {
+  const std::int64_t time_us = text.header.time_us;
+  if ((since_us && time_us < *since_us) || (until_us && time_us >= *until_us)) return false;
+  if (!text.bad.empty()) return true;
+  return std::any_of(text.operations.begin(), text.operations.end(), [&](const OperationText& op) {
+    if (op.operation == kTombstone) return true;
+    if (study && op.study != study) return false;
+    if (!trials.empty() && !(op.trial && among(trials, *op.trial))) return false;
+    if (!states.empty() && !(op.state && among(states, *op.state))) return false;
+    return among(operations, op.operation) && of_worker(workers, text, op);
+  });
 }
 
-bool RecordFilter::takes_worker(const RecordText& record) const {
-  if (workers.empty()) return true;
-  const auto named = [this](const std::string& name) {
-    return !name.empty() && none_or_one_of(workers, name);
-  };
-  for (const OperationText& operation : record.operations) {
-    if (std::any_of(operation.about_worker.begin(), operation.about_worker.end(), named))
-      return true;
-  }
-  if (record.header.session == 0) return named("optjournald");
-  return record.session && (named(std::to_string(record.session->pid)) ||
-                            named(record.session->command) || named(record.session->user));
+Result<void> check_operation_name(const std::string& name) {
+  const auto every = schema::operation_names();
+  static const std::vector<std::string> kNames(every.begin(), every.end());
+  if (among(kNames, name)) return {};
+  const std::vector<std::string> near = near_names(name, kNames);
+  std::string all;
+  for (const std::string& one : kNames) all += (all.empty() ? "" : ", ") + one;
+  return Error{
+      Code::kInvalid,
+      fmt::format("\"{}\" is no operation{}", shown(name),
+                  near.empty() ? ": " + all : fmt::format("; did you mean {}?", near.front()))};
 }
 
 }  // namespace oj::cli

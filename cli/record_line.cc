@@ -141,17 +141,17 @@ struct Describer {
     study(known->study);
   }
 
-  void about(schema::SessionId id) {
-    const auto found = state.sessions().find(id);
-    if (found == state.sessions().end()) return;
-    const replay::SessionInfo& worker = found->second;
-    text.about_worker = {std::to_string(worker.pid), worker.command, worker.user};
-  }
   std::string session_name(schema::SessionId id) const {
     const auto found = state.sessions().find(id);
     return found == state.sessions().end()
                ? std::to_string(id)
                : fmt::format("{}[{}]", shown(found->second.command), found->second.pid);
+  }
+
+  void ended(schema::SessionId id) {
+    const auto found = state.sessions().find(id);
+    if (found != state.sessions().end())
+      text.ended = WorkerName{found->second.command, found->second.pid};
   }
 
   void operator()(const schema::CreateStudy& op) {
@@ -215,15 +215,15 @@ struct Describer {
       text.fields.push_back({"former", std::to_string(op.former), std::to_string(op.former)});
   }
   void operator()(const schema::SessionEnded& op) {
-    about(op.session);
     const bool died = op.reason == schema::SessionEnded::Reason::kDied;
+    ended(op.session);
     text.fields.push_back({"session", session_name(op.session), std::to_string(op.session)});
     text.fields.push_back({"reason", died ? "died" : "closed", died ? "\"died\"" : "\"closed\""});
   }
   void operator()(const schema::EndOrphan& op) {
     trial(op.trial);
     text.state = schema::TrialState::kFail;
-    about(op.session);
+    ended(op.session);
     text.fields.push_back({"of", session_name(op.session), ""});
     text.fields.push_back({"orphan_of", "", std::to_string(op.session)});
     if (op.retries_max > 0) {
@@ -248,6 +248,14 @@ std::string outcome_text(const replay::Outcome& outcome) {
     case replay::OutcomeCode::kIncompatible: return "refused: incompatible distribution";
   }
   return "?";
+}
+
+// The state that an operation, if it is done, brings its trial into.
+std::optional<schema::TrialState> state_after(const schema::Operation& operation) {
+  if (const auto* create = std::get_if<schema::CreateTrial>(&operation)) return create->state;
+  if (const auto* set = std::get_if<schema::SetTrialStateValues>(&operation)) return set->state;
+  if (std::holds_alternative<schema::EndOrphan>(operation)) return schema::TrialState::kFail;
+  return std::nullopt;
 }
 
 Style style_of(const OperationText& op) {
@@ -314,6 +322,7 @@ void complete(RecordText& text, const schema::DecodedRecord& record,
     OperationText& op = text.operations[i];
     op.outcome = outcome_text(outcomes[i]);
     if (outcomes[i].code != replay::OutcomeCode::kDone) continue;
+    op.state = state_after(record.operations[i]);
     if (std::holds_alternative<schema::CreateStudy>(record.operations[i]))
       op.study_id = outcomes[i].id;
     if (std::holds_alternative<schema::CreateTrial>(record.operations[i])) {

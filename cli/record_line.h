@@ -20,21 +20,25 @@
 
 namespace oj::cli {
 
+struct WorkerName {
+  std::string command;
+  std::uint32_t pid = 0;
+};
+
 struct OperationText {
   std::string operation;  // "setTrialParam"
   std::optional<schema::StudyId> study_id;
   std::optional<std::string> study;  // its name, when the state knows it
   std::optional<schema::TrialId> trial_id;
-  std::optional<std::uint64_t> trial;  // its number in the study
+  std::optional<std::uint64_t> trial;       // its number in the study
+  std::optional<schema::TrialState> state;  // into which the operation brought the trial
+  std::optional<WorkerName> ended;          // the worker whose end this tells
   struct Field {
     std::string key;
     std::string text;  // for a terminal; empty: only JSON tells it
     std::string json;
   };
   std::vector<Field> fields;
-  std::optional<schema::TrialState> state;  // that it gives to the trial
-  // Pid, command and user of the worker that it is about, where it tells of one's end.
-  std::vector<std::string> about_worker;
   std::string outcome = "done";  // or "unchanged", or why the order refused it
 };
 

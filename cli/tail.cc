@@ -5,7 +5,10 @@
 // printed.
 //
 // SPDX-License-Identifier: MIT
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <deque>
 #include <memory>
@@ -26,13 +29,15 @@ namespace {
 
 // Read and printed before standard output is flushed.
 constexpr std::uint64_t kRecordsAtOnce = 1'024;
+// While following: for --until, and whether the folder is still there.
+constexpr std::int64_t kLookMs = 1'000;
 // Of those printed: to tell what is new after a lost region.
 constexpr std::size_t kRememberedRecords = 65'536;
 
 class Tail {
  public:
   Tail(const TailOptions& options, Output& out)
-      : options_(options), filter_(options.filter), out_(out) {}
+      : options_(options), out_(out), filtered_(!options.filter.empty()) {}
 
   Result<void> run() {
     if (auto opened = open(); !opened) return opened;
@@ -40,7 +45,8 @@ class Tail {
     start_at(end);
     if (auto done = read_until(end); !done) return done;
     if (auto done = print_last(); !done) return done;
-    if (const auto& study = filter_.study; study && !study_seen_) {
+    const std::optional<std::string>& study = options_.filter.study;
+    if (study && !study_seen_) {
       const Error missing = no_such_study(*study, state_, options_.location);
       if (!options_.follow) return missing;
       note(missing.message + "; waiting for it");
@@ -68,6 +74,11 @@ class Tail {
     auto session = client::Session::open(options_.location, open);
     if (!session) return session.error();
     session_ = *std::move(session);
+    folder_ = session_->location().folder;
+    struct stat info {};
+    if (::stat(folder_.c_str(), &info) != 0) return io_error("stat " + folder_, errno);
+    folder_device_ = info.st_dev;
+    folder_inode_ = info.st_ino;
     return {};
   }
 
@@ -80,19 +91,42 @@ class Tail {
         last_wanted_ = options_.lines;
         // Without a filter the last lines are the last records; with one they are known only at the
         // end.
-        print_from_ = !filter_.takes_all() || end < options_.lines ? 0 : end - options_.lines;
+        print_from_ = filtered_ || end < options_.lines ? 0 : end - options_.lines;
         break;
     }
   }
 
-  // The session notices by itself when a daemon comes, goes or is replaced.
+  // The session notices by itself when a daemon comes, goes or is replaced. Ends only when the
+  // clock has passed --until and what was published by then is printed.
   Result<void> follow() {
+    const std::optional<std::int64_t>& until_us = options_.filter.until_us;
     while (true) {
-      auto more = session_->wait_published(state_.next_seq(), Deadline::never());
+      const bool past = until_us && utc_us() >= *until_us;
+      const Deadline look = past ? Deadline::at_once() : Deadline::in_ms(kLookMs);
+      auto more = session_->wait_published(state_.next_seq(), look);
       if (!more) return more.error();
-      if (auto done = read_until(UINT64_MAX); !done) return done;
-      if (auto done = out_.flush(); !done) return done;
+      if (auto done = read_until(past ? session_->published_end() : UINT64_MAX); !done) return done;
+      if (auto done = out_.flush(); !done || past) return done;
+      if (*more) continue;
+      if (auto there = check_folder(); !there) return there;
     }
+  }
+
+  // Nothing is ever published in a folder that was removed, nor would a new one of its name be
+  // seen.
+  Result<void> check_folder() const {
+    struct stat now {};
+    const char* what = "was removed";
+    if (::stat(folder_.c_str(), &now) == 0) {
+      if (now.st_dev == folder_device_ && now.st_ino == folder_inode_) return {};
+      what = "is another folder now than at the start";
+    } else if (errno != ENOENT) {
+      return {};
+    }
+    return not_found(
+        fmt::format("{} {}: nothing more comes from the journal that was followed, "
+                    "after record {}",
+                    shown(folder_), what, state_.next_seq()));
   }
 
   // Replays, and prints what is to be printed, until `end` or until nothing more is published.
@@ -137,6 +171,7 @@ class Tail {
     if (bytes.empty()) {
       state_.apply_tombstone(seq);
       text.seq = seq;
+      text.header.time_us = last_time_us_;
       text.bad = "its checksum does not fit";
       return print(text);
     }
@@ -145,22 +180,22 @@ class Tail {
       if (record.error().code == Code::kIncompatible) return record.error();
       state_.apply_tombstone(seq);
       text.seq = seq;
+      text.header.time_us = last_time_us_;
       text.bad = record.error().message;
       return print(text);
     }
-    const bool wanted = seq >= print_from_ || filter_.study;
+    last_time_us_ = record->header.time_us;
+    const bool wanted = seq >= print_from_ || filtered_;
     if (wanted) text = describe(seq, *record, state_);
     const auto outcomes = state_.apply(seq, *record);
     if (!wanted) return {};
     complete(text, *record, outcomes, state_);
-    study_seen_ = study_seen_ || !filter_.study ||
-                  std::any_of(text.operations.begin(), text.operations.end(),
-                              [this](const auto& op) { return op.study == filter_.study; });
+    if (options_.filter.of_study(text)) study_seen_ = true;
     return seq >= print_from_ ? print(text) : Result<void>();
   }
 
   Result<void> print(const RecordText& text) {
-    if (text.seq < print_from_ || !filter_.takes(text)) return {};
+    if (text.seq < print_from_ || !options_.filter.wants(text)) return {};
     if (was_printed(text)) return {};
     std::string line = (options_.json ? json_of(text) : line_of(text, out_)) + '\n';
     if (!last_wanted_) return out_.write(line);
@@ -202,11 +237,15 @@ class Tail {
   }
 
   const TailOptions& options_;
-  const RecordFilter& filter_;
   Output& out_;
   std::shared_ptr<client::Session> session_;
+  std::string folder_;
+  dev_t folder_device_ = 0;
+  ino_t folder_inode_ = 0;
   schema::Decoder decoder_;
   replay::State state_;
+  const bool filtered_;
+  std::int64_t last_time_us_ = 0;  // of the last record that was sound
   std::uint64_t print_from_ = 0;
   std::optional<std::uint64_t> last_wanted_;  // set while only the last lines are kept
   std::deque<std::string> last_;

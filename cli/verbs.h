@@ -31,6 +31,13 @@ struct TailOptions {
 };
 Result<void> tail(const TailOptions& options, Output& out);
 
+struct TopOptions {
+  std::string location;
+  bool once = false, json = false;
+  double interval_s = 1;
+};
+Result<void> top(const TopOptions& options, Output& out);
+
 struct StatusOptions {
   std::string location;
   bool json = false;

@@ -2,12 +2,14 @@
 #include "libclient/read_only_session.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <string>
 #include <utility>
 
 #include "journal/reader.h"
 #include "libclient/join.h"
 #include "libclient/service_advice.h"
+#include "libclient/unannounced_region.h"
 #include "shm/watermarks.h"
 
 namespace oj::client {
@@ -69,6 +71,13 @@ Result<void> ReadOnlySession::attach(Deadline deadline) {
   JoinRequest request{location_, folder_, options_, hello, false, deadline, -1};
   if (location_.service) request.deadline = next_look(deadline);  // there is no lock to ask
   Result<Joined> joined = join(request, connection_);
+  if (!joined && joined.error().os_error == EACCES) {
+    // The socket takes the right to write it; the region only that to read it.
+    if (const auto runtime_folder = serving_runtime_folder(location_, folder_);
+        runtime_folder && !runtime_folder->empty()) {
+      if (Result<Joined> found = find_region(*runtime_folder)) joined = std::move(found);
+    }
+  }
   if (!joined) return joined.error();
   const auto before = current_.get();
   if (before && before->region->identity().generation == joined->welcome.generation) return {};

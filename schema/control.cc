@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "schema/control.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include <capnp/message.h>

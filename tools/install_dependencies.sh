@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 packages=(
   make g++ cmake ninja-build ccache pkg-config git
   capnproto libcapnp-dev libboost-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev
-  prometheus-cpp-dev libxxhash-dev libtomlplusplus-dev libgtest-dev libbenchmark-dev
+  prometheus-cpp-dev libncurses-dev libxxhash-dev libtomlplusplus-dev libgtest-dev libbenchmark-dev
   python3 python3-dev python3-venv dpkg-dev
 )
 if [[ ${1:-} == --tests ]]; then

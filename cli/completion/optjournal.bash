@@ -8,14 +8,17 @@ _optjournal_study_names() {
 }
 
 _optjournal() {
-  local verbs="tail status studies trials orphans doctor stop dashboard version"
+  local verbs="tail top status studies trials orphans doctor stop dashboard version"
+  local operations="createStudy deleteStudy setStudyUserAttr setStudySystemAttr createTrial setTrialParam
+    setTrialStateValues setTrialIntermediateValue setTrialUserAttr setTrialSystemAttr sessionStarted sessionEnded
+    tombstone endOrphan"
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local verb="" location="" count=0 word i
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; ++i)); do
     word=${COMP_WORDS[i]}
     case $word in
-      -n | --lines | --from | --study | --trial | --op | --state | --worker | --since | --until | --limit | --timeout | --host | --port | --color) ((++i)) ;;
+      -n | --lines | --interval | --from | --study | --trial | --op | --worker | --since | --until | --state | --limit | --timeout | --host | --port | --color) ((++i)) ;;
       -*) ;;
       *)
         if [[ -z $verb ]]; then
@@ -42,13 +45,15 @@ _optjournal() {
       [[ -n $location ]] && mapfile -t COMPREPLY < <(compgen -W "$(_optjournal_study_names "$location")" -- "$current")
       return
       ;;
-    -n | --lines | --limit | --timeout | --host | --port | --trial | --worker | --since | --until) return ;;
+    --op) mapfile -t COMPREPLY < <(compgen -W "$operations" -- "$current"); return ;;
+    -n | --lines | --interval | --limit | --timeout | --host | --port | --trial | --worker | --since | --until) return ;;
   esac
 
   local options="--help --color"
   case $verb in
     "") options="$verbs --help --version --color" ;;
     tail) options+=" --follow --lines --from --study --trial --op --state --worker --since --until --json" ;;
+    top) options+=" --once --json --interval" ;;
     status | studies | orphans | doctor) options+=" --json" ;;
     trials) options+=" --json --csv --attrs --state --limit" ;;
     stop) options+=" --timeout" ;;

@@ -48,6 +48,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "CLI/": ("daemon", "cli"),
     "toml++/": ("daemon",),
     "nlohmann/": ("cli", "examples"),
+    "curses.h": ("cli",),
     "xxhash.h": ("replay",),
     "nanobind/": ("python",),
     "Python.h": ("python",),

@@ -38,6 +38,10 @@ def test_bash_completes_verbs_options_values_and_study_names(offline_folder: Pat
     assert complete("st") == ["status", "studies", "stop"]
     assert complete("tail", "--fr") == ["--from"]
     assert complete("tail", "--from", "s") == ["start"]
+    assert complete("tail", "--op", "setTrialI") == ["setTrialIntermediateValue"]
+    assert complete("tail", "--state", "pr") == ["pruned"]
+    assert complete("tail", "--un") == ["--until"]
+    assert complete("top", "--o") == ["--once"]
     assert complete("--color", "n") == ["never"]
     assert complete("tail", "--op", "createT") == ["createTrial"]
     assert complete("tail", "--si") == ["--since"]
@@ -71,6 +75,7 @@ def test_fish_completes_verbs_options_values_and_study_names(offline_folder: Pat
     assert complete_in_fish("optjournal tail --fr") == ["--from"]
     assert complete_in_fish("optjournal trials --state p") == ["pruned"]
     assert complete_in_fish(f"optjournal orphans {offline_folder} digits ke") == ["keep"]
+    assert complete_in_fish("optjournal tail --op endO") == ["endOrphan"]
     assert "digits" in complete_in_fish(f"optjournal trials {offline_folder} d")
 
 
@@ -99,6 +104,7 @@ def test_zsh_completes_verbs_options_values_and_study_names(offline_folder: Path
         for typed, completed in [
             ("stu", "studies "),
             ("tail --fr", "tail --from "),
+            ("tail --op endO", "tail --op endOrphan"),
             ("trials --state p", "trials --state pruned"),
             (f"orphans {offline_folder} digits k", f"orphans {offline_folder} digits keep"),
             (f"trials {offline_folder} d", f"trials {offline_folder} digits"),

@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -138,97 +137,6 @@ class TestWhereItBegins:
         answer = run("tail", "--study", "Digit", offline_folder)
         assert (answer.code, answer.out) == (3, "")
         assert 'did you mean "digits"?' in answer.err
-
-
-class TestFilters:
-    """Every one alone, against what the whole journal says; then together."""
-
-    def test_trial(self, offline_folder: Path) -> None:
-        every = records(offline_folder, "--from", "start")
-        wanted = [r["seq"] for r in every if any(op.get("trial") == 1 for op in r["operations"])]
-        found = records(offline_folder, "--from", "start", "--trial", "1")
-        assert [r["seq"] for r in found] == wanted != []
-        found = records(offline_folder, "--from", "start", "--trial", "0", "--study", "two goals")
-        assert [op["operation"] for r in found for op in r["operations"]] == [
-            "createTrial", "setTrialStateValues",
-        ]  # fmt: skip
-
-    def test_operation_in_whatever_case(self, offline_folder: Path) -> None:
-        found = records(offline_folder, "--from", "start", "--op", "createstudy,SESSIONSTARTED")
-        names = {op["operation"] for r in found for op in r["operations"]}
-        assert names == {"createStudy", "sessionStarted"}
-        assert len(found) == 3
-
-    def test_state(self, offline_folder: Path) -> None:
-        found = records(offline_folder, "--from", "start", "--state", "fail,pruned")
-        assert [op["state"] for r in found for op in r["operations"]] == ["PRUNED", "FAIL"]
-        created = records(offline_folder, "--from", "start", "--state", "waiting")
-        assert [op["trial"] for r in created for op in r["operations"]] == [4]
-
-    def test_worker(self, offline_folder: Path) -> None:
-        every = records(offline_folder, "--from", "start")
-        for who in (str(os.getpid()), every[0]["command"]):
-            found = records(offline_folder, "--from", "start", "--worker", who)
-            assert [r["seq"] for r in found] == [r["seq"] for r in every if r["pid"] == os.getpid()]
-        assert records(offline_folder, "--from", "start", "--worker", "999999999") == []
-
-    def test_the_end_of_a_killed_worker_is_found_by_its_pid(self, folder: Path) -> None:
-        with open_storage(folder):
-            program = (
-                "import optjournal, os, signal, sys\n"
-                "kept = optjournal.JournalStorage(sys.argv[1], daemon_path=sys.argv[2])\n"
-                "os.kill(os.getpid(), signal.SIGKILL)\n"
-            )
-            victim = subprocess.Popen(
-                [sys.executable, "-c", program, folder, PROGRAMS / "optjournald"]
-            )
-            victim.wait(60)
-            words = ("--from", "start", "--worker", str(victim.pid))
-            wait_until(
-                lambda: any(
-                    op.get("reason") == "died"
-                    for r in records(folder, *words)
-                    for op in r["operations"]
-                ),
-                "its death is told",
-            )
-            assert [op["operation"] for r in records(folder, *words) for op in r["operations"]] == [
-                "sessionStarted", "sessionEnded",
-            ]  # fmt: skip
-
-    def test_times(self, offline_folder: Path) -> None:
-        every = records(offline_folder, "--from", "start")
-        middle = every[len(every) // 2]["time"]
-        after = records(offline_folder, "--since", middle)
-        before = records(offline_folder, "--until", middle)
-        assert [r["seq"] for r in after] == [r["seq"] for r in every if r["time"] >= middle]
-        assert [r["seq"] for r in before] == [r["seq"] for r in every if r["time"] < middle]
-        assert records(offline_folder, "--since", middle, "-n", "2") == every[-2:]
-        assert len(records(offline_folder, "--since", "1h")) == len(every)
-        assert records(offline_folder, "--until", "1970-01-02") == []
-
-    def test_all_together_and_live(self, storage: optjournal.JournalStorage, folder: Path) -> None:
-        words = ("--from", "now", "--study", "live", "--trial", "1", "--op", "setTrialStateValues")
-        with following(*words, "--state", "complete", "--worker", str(os.getpid()), folder) as seen:
-            wait_until(lambda: seen.notes, "it says that it waits for the study")
-            study = optuna.create_study(storage=storage, study_name="live")
-            for _ in range(3):
-                study.tell(study.ask(), 1.0)
-            wait_until(lambda: seen.records or seen.process.poll() is not None, "a record")
-            optuna.create_study(storage=storage, study_name="last")
-        assert [op["trial"] for r in seen.records for op in r["operations"]] == [1]
-
-    def test_wrong_words(self, offline_folder: Path) -> None:
-        for words, said in (
-            (("--op", "createTrail"), "did you mean createTrial?"),
-            (("--trial", "x"), '"x" is no trial\'s number'),
-            (("--state", "done"), '"done" is no state'),
-            (("--since", "yesterday"), '"yesterday" is no moment: give 90s'),
-            (("--since", "1h", "--until", "2h"), "is not before --until"),
-        ):
-            answer = run("tail", *words, offline_folder)
-            assert (answer.code, answer.out) == (2, ""), words
-            assert said in answer.err, answer.err
 
 
 class Follower:

@@ -14,8 +14,9 @@ import pytest
 
 from conftest import PROGRAMS, ROOT, run
 
-VERBS = ("tail", "status", "studies", "trials", "orphans", "doctor", "stop", "dashboard", "version")
-LOOKING = ("tail", "status", "studies", "trials", "orphans", "stop", "dashboard")  # at what is there
+# Those that look at what is there, and refuse what is not.
+LOOKING = ("tail", "status", "studies", "trials", "orphans", "stop", "dashboard")
+VERBS = (*LOOKING, "top", "doctor", "version")
 
 
 def test_help_of_the_program_names_every_verb_and_exit_code() -> None:

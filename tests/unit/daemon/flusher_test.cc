@@ -149,6 +149,13 @@ TEST_F(FlusherOfARegion, MakesRoomForEver) {
   }
   EXPECT_EQ(drain(), Flusher::End::kDrained);
   EXPECT_EQ(on_disk(), all);
+  const FlushStatistics& said = flusher_->statistics();
+  std::uint64_t counted = 0;
+  for (const auto& count : said.sync_ns_buckets) counted += count.load(std::memory_order_relaxed);
+  EXPECT_GT(counted, 0u);
+  EXPECT_EQ(counted, said.syncs.load(std::memory_order_relaxed));
+  EXPECT_GE(said.sync_ns_total.load(std::memory_order_relaxed),
+            said.sync_ns_max.load(std::memory_order_relaxed));
 }
 
 TEST_F(FlusherOfARegion, WritesADamagedRecordAsATombstone) {
