@@ -59,6 +59,7 @@ check kill daemon_goes kill_daemon
 check restart daemon_goes restart_daemon
 check watchdog daemon_goes stop_daemon_process
 check journal messages_have_priorities
+check metrics metrics_are_served
 check stop stop_drains
 check stopped stopped_service_is_told
 check reboot synced_survives_reboot

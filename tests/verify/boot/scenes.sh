@@ -126,6 +126,28 @@ messages_have_priorities() {
   echo "$(messages | wc -l) messages, info and warning as such"
 }
 
+# The drop-in that gives a service metrics, as docs/metrics.md says it.
+metrics_are_served() {
+  local port=19464 words
+  inside mkdir -p /etc/optjournal || return
+  inside sh -c "echo 'metrics = \"$port\"' >>/etc/optjournal/default.toml" || return
+  inside install -D -m 644 /usr/share/optjournal/metrics.conf \
+    /etc/systemd/system/optjournald@default.service.d/metrics.conf || return
+  inside systemctl daemon-reload && inside systemctl restart "$unit" || return
+  until_so metric_of_records "$port" || return
+  words=$(metric_of_records "$port")
+  inside rm /etc/optjournal/default.toml \
+    /etc/systemd/system/optjournald@default.service.d/metrics.conf
+  inside systemctl daemon-reload && inside systemctl restart "$unit" || return
+  until_so serves || return
+  ! metric_of_records "$port" || { echo "still there without the drop-in" && return 1; }
+  echo "$words"
+}
+metric_of_records() {
+  inside bash -c "exec 3<>/dev/tcp/127.0.0.1/$1 && printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3 &&
+    grep '^optjournal_records_total ' <&3" 2>/dev/null
+}
+
 # Everything that had returned is on the disk after `systemctl stop`, told by the files alone.
 stop_drains() {
   end_workers || return
