@@ -31,6 +31,10 @@ Registry& registry() {
   return *the;
 }
 
+// Made when the program or library is loaded: a fork while another thread makes it at its first use
+// would give the child a static variable that is being made for ever.
+[[maybe_unused]] const Registry& made_at_load = registry();
+
 void before_fork() {
   registry().mutex.lock();
   for (ForkAware* thing : registry().things) thing->before_fork();

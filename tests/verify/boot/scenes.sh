@@ -118,7 +118,8 @@ messages() { inside journalctl --unit "$unit" --output json --no-pager "$@"; }
 has_priority() { messages "PRIORITY=$1" | grep "\"MESSAGE\":\"[^\"]*$2" >/dev/null; }
 messages_have_priorities() {
   has_priority 6 "worker attached" || { echo "no message of priority info" && return 1; }
-  inside rm /run/optjournal/default/control.sock
+  inside rm /run/optjournal/default/control.sock ||
+    { echo "control.sock cannot be removed" && return 1; }
   until_so has_priority 4 "control.sock was removed; made again" ||
     { echo "no message of priority warning" && return 1; }
   inside journalctl --unit "$unit" --output cat --no-pager | grep '^<[0-9]>' >/dev/null &&
