@@ -37,7 +37,7 @@ std::string variable(const char* name) {
 // The one that was named, or that this program was installed by (it sets the variable); the
 // virtual environment's; the first in PATH.
 std::string find_python() {
-  if (const std::string named = variable("OPTJOURNAL_PYTHON"); !named.empty()) return named;
+  if (std::string named = variable("OPTJOURNAL_PYTHON"); !named.empty()) return named;
   if (const std::string venv = variable("VIRTUAL_ENV"); !venv.empty()) {
     std::string python = venv + "/bin/python3";
     if (access(python.c_str(), X_OK) == 0) return python;
