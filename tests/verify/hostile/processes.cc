@@ -255,7 +255,7 @@ std::string Stage::end_clients() {
 
 std::string Stage::end_daemon() {
   kill(daemon_, SIGTERM);
-  const std::string how = ended("the daemon", daemon_, wait_or_kill(daemon_));
+  std::string how = ended("the daemon", daemon_, wait_or_kill(daemon_));
   daemon_ = -1;
   return how;
 }

@@ -98,7 +98,7 @@ bool tell(const Task& task, const Outcomes& outcomes) {
       return false;
     }
     std::printf("ok mutant %s: found after %llu instructions, %s at instruction %llu: %s\n", name,
-                static_cast<unsigned long long>(checked + 1), how,
+                static_cast<unsigned long long>(checked) + 1, how,
                 static_cast<unsigned long long>(violated->violated_at), violated->violation);
     return true;
   }

@@ -202,7 +202,7 @@ int run(Settings settings) {
   Sum sum;
   bool good = true;
   do {
-    std::printf("seed %llu\n", static_cast<unsigned long long>(seed + sum.rounds));
+    std::printf("seed %llu\n", static_cast<unsigned long long>(seed) + sum.rounds);
     std::fflush(stdout);
     good = round(settings, seed + sum.rounds, sum) && good;
     if (settings.duration_s > 0) {
