@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "journal/folder.h"
 #include "schema/codec.h"
+#include "tests/quiet_fork.h"
 
 #if defined(__SANITIZE_THREAD__)
 // Children of a process with threads start threads here: that is what is tested.
@@ -44,8 +45,7 @@ JournalUnderTest::~JournalUnderTest() {
     signal_daemon(SIGCONT);
     end_daemon();
   }
-  std::error_code ignored;
-  std::filesystem::remove_all(base_, ignored);
+  testing::remove_whole(base_);
 }
 
 OpenOptions JournalUnderTest::options() const {
@@ -135,7 +135,7 @@ void JournalUnderTest::end_daemon() const {
 std::vector<int> in_processes(int count, const std::function<int(int)>& body) {
   std::vector<pid_t> children;
   for (int index = 0; index < count; ++index) {
-    const pid_t pid = ::fork();
+    const pid_t pid = testing::quiet_fork();
     if (pid == 0) ::_exit(body(index));
     children.push_back(pid);
   }

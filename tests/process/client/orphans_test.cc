@@ -29,6 +29,7 @@
 #include "libclient/storage.h"
 #include "schema/orphan_policy.h"
 #include "tests/process/client/journal_under_test.h"
+#include "tests/quiet_fork.h"
 
 namespace oj::client {
 namespace {
@@ -66,7 +67,7 @@ class Worker {
          OrphanPolicy orphans = {}) {
     std::array<int, 2> ends{};
     EXPECT_EQ(::pipe(ends.data()), 0);
-    pid_ = ::fork();
+    pid_ = testing::quiet_fork();
     if (pid_ == 0) {
       OpenOptions options = journal.options();
       options.orphans = orphans;
@@ -261,7 +262,7 @@ class ServingDaemon {
     std::vector<char*> words;
     for (std::string& option : options) words.push_back(option.data());
     words.push_back(nullptr);
-    pid_ = ::fork();
+    pid_ = testing::quiet_fork();
     if (pid_ == 0) {
       ::execv(words[0], words.data());
       ::_exit(127);

@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "journal/reader.h"
 #include "schema/codec.h"
+#include "tests/quiet_fork.h"
 
 namespace oj::testing {
 namespace {
@@ -88,9 +89,8 @@ Scratch::Scratch()
 Scratch::~Scratch() {
   umount2((disk_ + "/journal").c_str(), MNT_DETACH);  // of a test that mounted something there
   umount2((memory_ + "/run").c_str(), MNT_DETACH);
-  std::error_code ignored;
-  std::filesystem::remove_all(disk_, ignored);
-  std::filesystem::remove_all(memory_, ignored);
+  remove_whole(disk_);
+  remove_whole(memory_);
 }
 
 Daemon::Daemon(const Scratch& scratch, const std::vector<std::string>& options)

@@ -14,6 +14,7 @@
 #include "shm/watermarks.h"
 #include "tests/process/daemon/daemon_under_test.h"
 #include "tests/process/daemon/raw_client.h"
+#include "tests/quiet_fork.h"
 
 namespace oj::testing {
 namespace {
@@ -169,7 +170,7 @@ TEST(Region, RemovedAfterACrashLosesNothingSynced) {
     worker.wait_synced();
     daemon.kill();
   }
-  std::filesystem::remove_all(scratch.runtime());
+  remove_whole(scratch.runtime());
   Daemon next(scratch);
   ASSERT_TRUE(next.serves()) << next.said();
   end(next);
@@ -188,7 +189,7 @@ TEST(Region, RemovedUnderTheDaemonIsReplacedAndNothingIsLost) {
       worker.mark(marks.back());
     }
     if (whole_folder) {
-      std::filesystem::remove_all(scratch.runtime());
+      remove_whole(scratch.runtime());
     } else {
       std::filesystem::remove(scratch.runtime() + "/region-1");
     }
