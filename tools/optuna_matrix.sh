@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs the storage tests with older Optunas, each in an environment of its own under .venvs/:
 # tools/optuna_matrix.sh RESULTS [VERSION...]. The wheel is made once, from what tools/build.sh
-# built. Writes RESULTS/optuna-VERSION.xml.
+# built. Two versions at a time; what each said is printed when it is done. Writes
+# RESULTS/optuna-VERSION.xml.
 #
 # The conformance tests are those of the newest Optuna (.venv's), whose file is loaded as it is.
 #
@@ -35,9 +36,9 @@ fill_venv() {
   wanted=$(requirements "$2")
   if [[ ! -f $venv/wanted || $(<"$venv/wanted") != "$wanted" ]]; then
     rm -rf "$venv"
-    .venv/bin/python -m venv "$venv"
+    .venv/bin/python -m venv "$venv" || return
     # shellcheck disable=SC2086  # one word a package
-    "$venv/bin/pip" install --quiet --disable-pip-version-check $wanted
+    "$venv/bin/pip" install --quiet --disable-pip-version-check $wanted || return
     echo "$wanted" >"$venv/wanted"
   fi
   "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall \
@@ -49,14 +50,23 @@ make_wheel
 OPTJOURNAL_STORAGE_SUITE=$(PATH="$PWD/.venv/bin:$PATH" python -c \
   'import optuna.testing.pytest_storages as suite; print(suite.__file__)')
 export OPTJOURNAL_STORAGE_SUITE
-failed=0
-# shellcheck disable=SC2048  # the versions are words
-for version in ${versions[*]}; do
-  venv=$PWD/.venvs/optuna-$version
-  fill_venv "$venv" "$version"
-  echo "-- optuna $("$venv/bin/python" -c 'import optuna; print(optuna.__version__)')"
-  (cd tests/python && "$venv/bin/python" -m pytest -q -p no:cacheprovider \
-    -c ../../pyproject.toml --rootdir . --junitxml="$results/optuna-$version.xml" \
-    -o junit_family=xunit1 "${tests[@]}") || failed=1
-done
-exit "$failed"
+export wheels results
+export -f requirements fill_venv
+
+run_version() {
+  local version=$1 venv=$PWD/.venvs/optuna-$1 said=build/optuna-$1.txt status=0
+  {
+    fill_venv "$venv" "$version" &&
+      echo "-- optuna $("$venv/bin/python" -c 'import optuna; print(optuna.__version__)')" &&
+      (cd tests/python && "$venv/bin/python" -m pytest -q -p no:cacheprovider \
+        -c ../../pyproject.toml --rootdir . --junitxml="$results/optuna-$version.xml" \
+        -o junit_family=xunit1 "${@:2}")
+  } >"$said" 2>&1 || status=1
+  cat "$said"
+  return $status
+}
+export -f run_version
+
+# shellcheck disable=SC2048,SC2086  # the versions are words
+printf '%s\n' ${versions[*]} |
+  xargs -P 2 -I VERSION bash -c 'run_version "$@"' run_version VERSION "${tests[@]}"
