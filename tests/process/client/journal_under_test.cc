@@ -132,10 +132,10 @@ void JournalUnderTest::end_daemon() const {
   EXPECT_EQ(daemon(), 0);
 }
 
-std::vector<int> in_processes(int count, const std::function<int(int)>& body) {
+std::vector<int> in_processes(int count, const std::function<int(int)>& body, Moment moment) {
   std::vector<pid_t> children;
   for (int index = 0; index < count; ++index) {
-    const pid_t pid = testing::quiet_fork();
+    const pid_t pid = moment == Moment::kQuiet ? testing::quiet_fork() : ::fork();
     if (pid == 0) ::_exit(body(index));
     children.push_back(pid);
   }

@@ -36,8 +36,12 @@ class JournalUnderTest {
   std::string base_, path_;
 };
 
-// Runs `body(index)` in `count` processes forked at once; their exit statuses.
-std::vector<int> in_processes(int count, const std::function<int(int)>& body);
+// Runs `body(index)` in `count` processes forked at once; their exit statuses. kQuiet: as
+// testing::quiet_fork(). kAtAnyMoment: for tests whose other threads are busy on purpose; not
+// under AddressSanitizer.
+enum class Moment { kQuiet, kAtAnyMoment };
+std::vector<int> in_processes(int count, const std::function<int(int)>& body,
+                              Moment moment = Moment::kQuiet);
 
 // A record with one operation that carries `number` (a study attribute of a study that need not
 // exist).
