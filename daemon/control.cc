@@ -79,6 +79,7 @@ Control::Control(const ControlSettings& settings, std::shared_ptr<shm::Region> r
               [this](int pidfd, std::uint32_t slot) {
                 return watch(pidfd, key_of(Source::kPidfd, slot), EPOLLIN);
               }),
+      left_out_wakes_(region_),
       signals_(signals),
       connections_max_(connections_allowed(region_->sizes().worker_slots)),
       bad_packet_limit_(kSayAgainNs),
@@ -348,6 +349,7 @@ void Control::on_time() {
   tell_deaths();
   if (listening_paused_)
     listening_paused_ = !watch(listener_.get(), key_of(Source::kListener), EPOLLIN);
+  if (roster_.attached()) left_out_wakes_.look(now_ns);
   if (roster_.look_is_due(now_ns)) look_at_slots();
   if (heartbeat_.left_ms(now_ns) == 0) heartbeat_.look(now_ns, status_line());
   if (!connections_.empty() || workers() > 0) idle_since_ns_ = now_ns;
@@ -374,17 +376,20 @@ bool Control::idle_for_long() const {
 
 // Of the next thing that on_time() has to do; -1: nothing.
 int Control::timeout_ms() const {
+  const std::int64_t now_ns = monotonic_ns();
   std::int64_t ms = std::numeric_limits<int>::max();
   const bool idle = connections_.empty() && workers() == 0 && !orphans_.busy();
   if (roster_.pending()) ms = std::min<std::int64_t>(ms, kPendingRetryMs);
   if (listening_paused_) ms = std::min<std::int64_t>(ms, kAcceptPauseMs);
-  if (roster_.unwatched() > 0) ms = std::min(ms, Roster::kLockLookNs / kNsPerMs);
-  if (const int beat_ms = heartbeat_.left_ms(monotonic_ns()); beat_ms >= 0)
+  // Looks at locks come with these.
+  if (roster_.attached())
+    ms = std::min(ms, (left_out_wakes_.left_ns(now_ns) + kNsPerMs - 1) / kNsPerMs);
+  if (const int beat_ms = heartbeat_.left_ms(now_ns); beat_ms >= 0)
     ms = std::min<std::int64_t>(ms, beat_ms);
   if (settings_.idle_exit_ms && idle) {
     const std::int64_t wait_ms =
         had_clients_ ? *settings_.idle_exit_ms : std::max(*settings_.idle_exit_ms, kFirstClientMs);
-    const std::int64_t passed_ms = (monotonic_ns() - idle_since_ns_) / kNsPerMs;
+    const std::int64_t passed_ms = (now_ns - idle_since_ns_) / kNsPerMs;
     ms = std::min(ms, std::max<std::int64_t>(0, wait_ms - passed_ms) + 1);
   }
   return ms == std::numeric_limits<int>::max() ? -1 : static_cast<int>(ms);
@@ -439,6 +444,7 @@ void Control::close() {
   for (int tries = 0; roster_.continue_pending() && tries < 50;
        ++tries) {  // the flusher makes room meanwhile
     usleep(kPendingRetryMs * 1000);
+    left_out_wakes_.look(monotonic_ns());
   }
   orphans_.stop();  // it publishes with our seat
   roster_.give_up_seat();

@@ -3,7 +3,8 @@
 //   epoll   control.sock | connections | pidfds of workers | signals | the eventfd of the other
 //           threads | the runtime folder
 //
-// Who has a slot, and who has died, is in roster.h.
+// Who has a slot, and who has died, is in roster.h. It never waits for the disk, so it also repeats
+// wakes that were left out: left_out_wakes.h.
 //
 // A client's bug costs that client its connection, never the daemon.
 //
@@ -21,6 +22,7 @@
 #include "daemon/control_socket.h"
 #include "daemon/flusher.h"
 #include "daemon/heartbeat.h"
+#include "daemon/left_out_wakes.h"
 #include "daemon/logging.h"
 #include "daemon/orphan_keeper.h"
 #include "daemon/roster.h"
@@ -103,6 +105,7 @@ class Control {
   Heartbeat heartbeat_;
   OrphanKeeper& orphans_;
   Roster roster_;
+  LeftOutWakes left_out_wakes_;
   const int signals_;
   Fd epoll_, listener_, folder_watch_;
   bool listening_paused_ = false;

@@ -22,7 +22,7 @@ constexpr std::size_t kBatchRecordsMax = 4096;
 constexpr std::size_t kBatchBytesMax = 1u << 20;
 constexpr std::uint64_t kRoundRecordsMax = 1u << 18;    // between two syncs
 constexpr std::int64_t kMarkerDelayNs = 80 * kNsPerMs;  // of quiet before the idle marker
-constexpr std::int64_t kLookNs = 500 * kNsPerMs;        // for left-out wakes, with workers attached
+constexpr std::int64_t kLookNs = 3 * kNsPerS;           // for damage, with workers attached
 constexpr std::int64_t kCompanySliceNs =
     5 * kNsPerMs;                            // of the commit window: is the ring filling up?
 constexpr std::uint64_t kReclaimParts = 16;  // reclaim when this part of the pool was flushed
@@ -190,13 +190,7 @@ void Flusher::be_quiet() {
   const std::int64_t timeout_ns = orders_.attached() ? kLookNs : kNever;
   if (orders_.pending()) return;
   shm::daemon_wait_published(region_, next, timeout_ns);
-  look_again();
-}
-
-// What workers may have asked for without anything being published, and wakes that were left out.
-void Flusher::look_again() {
-  shm::repeat_wake(*region_);
-  make_room();
+  make_room();  // workers may have asked without anything being published
 }
 
 // All that can be had if a worker waits for room; else half of the pool, now and then.
@@ -361,8 +355,8 @@ void Flusher::on_failure(const Error& error) {
   const std::int64_t until_ns = monotonic_ns() + kRetryNs;
   while (!orders_.drain() && monotonic_ns() < until_ns) {
     obey();
-    shm::daemon_wait_asked(region_, std::min(kLookNs, until_ns - monotonic_ns()));
-    look_again();
+    shm::daemon_wait_asked(region_, until_ns - monotonic_ns());
+    make_room();
   }
 }
 

@@ -5,8 +5,8 @@
 // Group commit: the first unsynced record waits at most the sync window for others to be synced
 // with; a worker that waits for the disk or for room ends the wait. What is published during a sync
 // is the next batch. Soon after quiet an idle marker is written. Without workers nothing wakes this
-// thread; with workers it looks twice a second for wakes that a killed or stopped producer left
-// out.
+// thread; with workers it looks every few seconds whether the region is still sound. What a killed
+// or stopped producer left out is made up for by the control thread (left_out_wakes.h).
 //
 // A failed write or sync: once at once in a new segment, with all that is unsynced, which memory
 // still has. If that fails too: degraded, told to everybody once, tried again every second until it
@@ -103,7 +103,6 @@ class Flusher {
   Result<void> check_region() const;
   void salvage();
   void set_end(End end);
-  void look_again();
   void make_room();
   void say_to_control() const;
 

@@ -121,6 +121,7 @@ void Roster::look(const std::set<std::uint32_t>& connected) {
     ++workers_;
     if (!watched) ++unwatched_;
   }
+  attached_ = any;
   orders_.post_attached(any);
 }
 

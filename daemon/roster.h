@@ -33,7 +33,7 @@ namespace oj::daemon {
 
 class Roster {
  public:
-  // Between looks for deaths of workers without a pidfd.
+  // Between looks for deaths of workers without a pidfd, or a little more.
   static constexpr std::int64_t kLockLookNs = 2 * kNsPerS;
   // To be called back, with on_pidfd(slot), when the process behind `pidfd` has died; the
   // descriptor's end ends it. False: cannot be watched.
@@ -56,6 +56,7 @@ class Roster {
   // a pidfd.
   std::uint32_t workers() const { return workers_; }
   std::uint32_t unwatched() const { return unwatched_; }
+  bool attached() const { return attached_; }  // as of the last look: somebody has a slot
   shm::SlotIdentity identity(shm::SlotRef slot) const;
   std::string holders() const;                  // ": slot 3, pid 71 (python); ..." or ""
   void describe(schema::Status& status) const;  // its workers, and the chunks in use
@@ -88,7 +89,7 @@ class Roster {
   shm::ChunkKeeper counter_;
   std::map<std::uint32_t, Watched> watched_;  // by slot
   std::map<std::uint32_t, Said> said_;        // by slot; may be of a former life
-  bool seated_ = false;
+  bool seated_ = false, attached_ = false;
   std::uint32_t workers_ = 0, unwatched_ = 0;
   std::int64_t looked_ns_ = 0;
 };

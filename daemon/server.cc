@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <memory>
@@ -23,6 +24,7 @@
 #include "daemon/exit_codes.h"
 #include "daemon/flusher.h"
 #include "daemon/heartbeat.h"
+#include "daemon/left_out_wakes.h"
 #include "daemon/logging.h"
 #include "daemon/metrics.h"
 #include "daemon/orphan_keeper.h"
@@ -85,7 +87,7 @@ class Server {
   Result<void> take_folder();
   // True: the region cannot be gone on with, make another one.
   Result<bool> serve_one_region();
-  Flusher::End drain(Flusher& flusher);
+  Flusher::End drain(Flusher& flusher, const std::shared_ptr<shm::Region>& region);
   void leave(shm::Region& region, Flusher::End end);
   ControlSettings settings() const;
 
@@ -178,7 +180,7 @@ Result<bool> Server::serve_one_region() {
     shm::wake_everybody(*region);
     usleep(kRetireGraceUs);
   }
-  const Flusher::End end = drain(flusher);
+  const Flusher::End end = drain(flusher, region);
   control->reset();  // the connections end here: clients see that nothing more comes
   if (why == Control::End::kStop) {
     leave(*region, end);
@@ -194,14 +196,19 @@ Result<bool> Server::serve_one_region() {
   return true;
 }
 
-Flusher::End Server::drain(Flusher& flusher) {
+Flusher::End Server::drain(Flusher& flusher, const std::shared_ptr<shm::Region>& region) {
   flusher.orders().post_drain();
   Heartbeat heartbeat(supervisor_, flusher);
+  LeftOutWakes wakes(region);
   while (flusher.end() == Flusher::End::kRunning) {
     pollfd event{event_.get(), POLLIN, 0};
     eventfd_t count = 0;
-    poll(&event, 1, heartbeat.left_ms(monotonic_ns()));
+    const std::int64_t now_ns = monotonic_ns();
+    const int beat_ms = heartbeat.left_ms(now_ns);
+    const int look_ms = static_cast<int>(wakes.left_ns(now_ns) / kNsPerMs) + 1;
+    poll(&event, 1, beat_ms < 0 ? look_ms : std::min(beat_ms, look_ms));
     eventfd_read(event_.get(), &count);
+    wakes.look(monotonic_ns());
     heartbeat.look_while_stopping(monotonic_ns());
   }
   flusher.join();

@@ -28,8 +28,8 @@
 //
 // Progress   wake_sleepers() is one load when nobody sleeps; arm() is lock-free.
 // Crash      wake.before_change, wake.before_futex: `armed` is still set, so the next waker wakes
-//            everybody, and the daemon repeats the wake (repeat_wake). A sleeper that died leaves
-//            `armed` set: one needless wake clears it.
+//            everybody, and the daemon repeats the wake (repeat_wake) within half a second. A
+//            sleeper that died leaves `armed` set: one needless wake clears it.
 //
 // SPDX-License-Identifier: MIT
 #pragma once

@@ -233,6 +233,7 @@ void repeat_wake(Region& region) noexcept {
   if (end == marks.wake_repeated.load(std::memory_order_relaxed)) return;  // own
   marks.wake_repeated.store(end, std::memory_order_relaxed);               // own
   wake_sleepers<Production>(marks.published_wake);
+  wake_sleepers<Production>(marks.daemon_wake);
 }
 
 void wake_everybody(Region& region) noexcept {

@@ -8,7 +8,7 @@
 // Roles
 //   worker   waits for records, for `synced`, for room; asks the daemon for the latter two
 //   daemon   one thread moves `written`, `synced`, `retained`; sleeps until there is something to
-//            flush or somebody asks
+//            flush or somebody asks. Another repeats wakes that were left out
 //   monitor  waits for records without leaving a mark
 //
 // Invariants
@@ -87,9 +87,10 @@ Waited daemon_wait_published(const std::shared_ptr<Region>& region, std::uint64_
 // kReached: asked.
 Waited daemon_wait_asked(const std::shared_ptr<Region>& region, std::int64_t timeout_ns) noexcept;
 void wake_daemon(Region& region) noexcept;  // any thread: ends both of the daemon's sleeps
-// Repeats a wake that a killed or stopped producer may have left out: if anything was published
-// since the last call, and somebody sleeps. Else it costs a few loads. Notes how far before it
-// wakes: what a daemon killed in between leaves asleep, the next one wakes at its start.
+// Repeats the wakes, of readers and of the daemon, that a killed or stopped producer may have left
+// out: if anything was published since the last call, and somebody sleeps. Else it costs a few
+// loads. Notes how far before it wakes: what a daemon killed in between leaves asleep, the next one
+// wakes at its start. One thread of the daemon.
 void repeat_wake(Region& region) noexcept;
 void wake_everybody(Region& region) noexcept;
 // What the daemon says of itself, for wait_synced()'s errors and for status: 0 healthy, else an

@@ -165,6 +165,15 @@ TEST_F(Waits, AreEndedByTheDaemonWhenAWakeIsMissing) {
   sleeper.join();
   EXPECT_EQ(waited, Waited::kReached);
 
+  std::thread flusher([&] {
+    waited = daemon_wait_published(region, 1, 600 * kNsPerS);
+  });  // its wake is left out, too
+  until_armed(marks.daemon_wake);
+  ASSERT_EQ(ring.publish(0, cursor), PublishEnd::kPublished);
+  repeat_wake(*region);
+  flusher.join();
+  EXPECT_EQ(waited, Waited::kReached);
+
   const std::uint32_t armed = arm<Production>(marks.published_wake);
   repeat_wake(*region);  // nothing new was published: nobody is disturbed
   EXPECT_EQ(marks.published_wake.load(std::memory_order_seq_cst), armed);  // sleep

@@ -3,7 +3,7 @@
  * the requests (room_wanted, daemon_asks) and the answer (room_made) miss each other in no order.
  * Method: each step is one operation on memory that others see; memory is sequentially consistent.
  * No sleep ends by itself: the slices, the second request after 100 ms and the daemon's look every
- * 500 ms are left out, so the protocol is shown to need none of them while nobody halts.
+ * 3 s are left out, so the protocol is shown to need none of them while nobody halts.
  *
  *   worker   Producer::try_append (an attempt, room_made, a second attempt), wait_for_room,
  *            ask_daemon, wake_sleepers(daemon_wake) after publishing

@@ -7,8 +7,9 @@
  *
  *   sleeper  wait_published: sleep_slice: look, arm() (load, CAS), look again, futex_wait
  *   waker    publish, then wake_sleepers(): look, fetch_add, futex_wake_all, CAS that clears
- *   daemon   wake_everybody() at its start (server.cc), then repeat_wake(): every 500 ms in the code,
- *            whenever there is something new here
+ *   daemon   wake_everybody() at its start (server.cc), then repeat_wake(): every 470 ms in the code,
+ *            by a thread that waits for nothing else (left_out_wakes.h); whenever there is something
+ *            new here. Its flusher sleeps as a sleeper does, on a word of its own
  *
  * HALTS of the sleepers and wakers stop for ever at any step (killed or stopped is the same here);
  * the daemon is killed CRASHES times at any step, and started again.
@@ -18,8 +19,8 @@
  *     a value that somebody remembers only this counts: has the word changed since?
  *   - futex_wait compares and falls asleep in one step, futex_wake_all wakes all in one step: that
  *     is what the kernel promises.
- *   - published_end() of the daemon is one load. daemon_wait_published is left out: it has a time
- *     limit, so the daemon looks again by itself.
+ *   - published_end() of the daemon is one load. The thread that repeats wakes never sleeps on a
+ *     word.
  * SPDX-License-Identifier: MIT
  */
 #ifndef SLEEPERS

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "daemon/flusher_orders.h"
+#include "daemon/left_out_wakes.h"
 #include "daemon/reaper.h"
 #include "shm/chunk_keeper.h"
 #include "shm/flush_source.h"
@@ -94,8 +95,12 @@ class Daemon {
   void recover();
   void look_at_slots();
   void welcome();
+  bool repeats_wakes() const;
+  std::int64_t until_look_ns(const daemon::LeftOutWakes& wakes) const;
+  void repeat_wakes(daemon::LeftOutWakes& wakes);
   void flush_all();
   void flush_round();
+  bool sync();
   void gather_company();
   void be_quiet();
   void obey();
@@ -110,7 +115,7 @@ class Daemon {
   std::unique_ptr<Parts> parts_;
   std::size_t batch_records_max_ = 4;
   std::int64_t window_ns_ = 0;
-  bool flusher_ended_ = false, ended_ = false;
+  bool attached_ = false, flusher_ended_ = false, ended_ = false;
 };
 
 }  // namespace oj::schedules

@@ -11,9 +11,11 @@
 namespace oj::schedules {
 namespace {
 
-constexpr std::int64_t kLookNs = 500 * kNsPerMs;
+constexpr std::int64_t kLookNs = 3 * kNsPerS;
 constexpr std::int64_t kPendingRetryNs = 20 * kNsPerMs;
 constexpr std::uint64_t kSyncFailsOneIn = 16;
+constexpr std::uint64_t kSyncIsSlowOneIn = 16;
+constexpr std::int64_t kSlowSyncNs = 2 * kNsPerS;
 constexpr int kPendingTriesMax = 50;  // at the end; then the next daemon publishes them
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kWindowSliceNs = 5 * kNsPerMs;
@@ -45,18 +47,22 @@ Daemon::~Daemon() = default;
 
 void Daemon::run() {
   Scheduler& scheduler = simulation_.scheduler();
+  simulation_.disk().slow = false;
   if (!first_) recover();
   parts_ = std::make_unique<Parts>(process_.region);
   control_ = &scheduler.self();
   scheduler.start(process_, process_.name + ".flusher", [this] { flush_all(); });
   look_at_slots();
   shm::wake_everybody(*process_.region);
+  daemon::LeftOutWakes wakes(process_.region);
   while (!simulation_.ending()) {
     {
       const bool pending = parts_->reaper.pending();
       const WaitingFor waiting(scheduler, 2 * kPendingRetryNs, [pending] { return pending; });
-      scheduler.wait_signal(pending ? kPendingRetryNs : kNever);
+      const std::int64_t look_ns = until_look_ns(wakes);
+      scheduler.wait_signal(pending ? std::min(kPendingRetryNs, look_ns) : look_ns);
     }
+    repeat_wakes(wakes);
     look_at_slots();
     if (parts_->reaper.pending()) parts_->reaper.continue_pending();
     welcome();
@@ -64,11 +70,29 @@ void Daemon::run() {
   for (int tries = 0; parts_->reaper.continue_pending() && tries < kPendingTriesMax; ++tries) {
     const WaitingFor waiting(scheduler, 2 * kPendingRetryNs, [] { return true; });
     scheduler.wait_signal(kPendingRetryNs);
+    repeat_wakes(wakes);
   }
   parts_->reaper.give_up_seat();
   parts_->orders.post_drain();
-  while (!flusher_ended_) scheduler.wait_signal(kNever);
+  while (!flusher_ended_) {
+    scheduler.wait_signal(until_look_ns(wakes));
+    repeat_wakes(wakes);
+  }
   ended_ = true;
+}
+
+bool Daemon::repeats_wakes() const {
+  const Fault fault = simulation_.scheduler().fault();
+  return attached_ && fault != Fault::kWakeNotRepeated &&
+         !(fault == Fault::kWakeWaitsForDisk && simulation_.disk().slow);
+}
+
+std::int64_t Daemon::until_look_ns(const daemon::LeftOutWakes& wakes) const {
+  return repeats_wakes() ? wakes.left_ns(simulation_.scheduler().now_ns()) : kNever;
+}
+
+void Daemon::repeat_wakes(daemon::LeftOutWakes& wakes) {
+  if (repeats_wakes()) wakes.look(simulation_.scheduler().now_ns());
 }
 
 // The region's `synced` is the truth; the disk may vouch for more, if the former daemon died
@@ -122,6 +146,7 @@ void Daemon::look_at_slots() {
     if (const auto free = slots.lock_is_free(i); free && *free)
       parts_->reaper.proven_dead(seen.slot);
   }
+  attached_ = any;
   parts_->orders.post_attached(any);
 }
 
@@ -130,6 +155,7 @@ void Daemon::welcome() {
   if (!parts_->seated || !simulation_.wants_successor()) return;
   const auto slot = parts_->slots.assign({parts_->slots.size(), 0, 0, 0, ""});
   if (!slot) return;
+  attached_ = true;
   parts_->orders.post_attached(true);
   simulation_.start_successor(*slot);
 }
@@ -175,8 +201,6 @@ void Daemon::be_quiet() {
     });
     shm::daemon_wait_published(process_.region, next, timeout_ns);
   }
-  if (simulation_.scheduler().fault() != Fault::kWakeNotRepeated)
-    shm::repeat_wake(*process_.region);
   make_room();
 }
 
@@ -219,7 +243,7 @@ void Daemon::flush_round() {
   if (scheduler.fault() == Fault::kSyncedBeforeDisk)
     shm::set_synced(*process_.region, first + disk.written.size());
   scheduler.point();
-  if (dice_.one_in(kSyncFailsOneIn)) {  // what was written since the last sync counts as lost
+  if (!sync()) {  // what was written since the last one counts as lost
     ++simulation_.counts().failed_syncs;
     disk.written.resize(disk.synced);
     return shm::set_written(*process_.region, first + disk.synced);
@@ -228,6 +252,18 @@ void Daemon::flush_round() {
   scheduler.point();
   shm::set_synced(*process_.region, first + disk.synced);
   make_room();
+}
+
+// False: it failed.
+bool Daemon::sync() {
+  if (dice_.one_in(kSyncIsSlowOneIn)) {
+    Scheduler& scheduler = simulation_.scheduler();
+    const WaitingFor waiting(scheduler, 2 * kSlowSyncNs, [] { return true; });
+    simulation_.disk().slow = true;
+    scheduler.wait_signal(kSlowSyncNs);
+    simulation_.disk().slow = false;
+  }
+  return !dice_.one_in(kSyncFailsOneIn);
 }
 
 // As the flusher, but that chance decides when it is due.

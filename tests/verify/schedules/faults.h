@@ -29,6 +29,7 @@ enum class Fault : std::uint8_t {
   kSyncedBeforeDisk,    // the daemon raises `synced` before the disk has the batch
   kStoppedReaped,       // the daemon takes a stopped worker for dead
   kWakeNotRepeated,     // the daemon does not make up for wakes that a halted process left out
+  kWakeWaitsForDisk,    // it makes up for them only while no sync is under way
   kClaimNotCompared,    // a claim's CAS expects what is there now: two owners of a chunk
 };
 
@@ -50,6 +51,7 @@ inline constexpr std::array kFaults{
     NamedFault{Fault::kSyncedBeforeDisk, "synced-before-disk"},
     NamedFault{Fault::kStoppedReaped, "stopped-reaped"},
     NamedFault{Fault::kWakeNotRepeated, "wake-not-repeated"},
+    NamedFault{Fault::kWakeWaitsForDisk, "wake-waits-for-disk"},
     NamedFault{Fault::kClaimNotCompared, "claim-not-compared"},
 };
 

@@ -25,6 +25,7 @@ using Bytes = std::vector<std::byte>;
 struct Disk {
   std::vector<Bytes> written;
   std::size_t synced = 0;
+  bool slow = false;  // at present: a sync takes seconds
 };
 
 class JournalSeen {

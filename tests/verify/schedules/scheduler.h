@@ -30,7 +30,8 @@
 
 namespace oj::schedules {
 
-constexpr std::int64_t kLateAfterHaltNs = 700'000'000;  // the daemon looks twice a second
+// The daemon repeats left-out wakes more than twice a second (daemon/left_out_wakes.h).
+constexpr std::int64_t kLateAfterHaltNs = 500'000'000;
 
 // What a fibre waits for while it may sleep, and how long after it became true the fibre may go on
 // sleeping.

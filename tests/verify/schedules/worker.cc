@@ -124,7 +124,7 @@ void Worker::append_one() {
     const bool ring = attempt.full == shm::Full::kRing;
     scheduler.note(ring ? "the ring is full" : "the pool is full");
     ++(ring ? simulation_.counts().waits_ring : simulation_.counts().waits_pool);
-    const WaitingFor waiting(scheduler, kRoomLateNs, [] { return true; });
+    const WaitingFor waiting(scheduler, kRoomLateNs, [this] { return !simulation_.disk().slow; });
     shm::wait_for_room(process_.region, attempt.room_made, Deadline::never());
   }
   scheduler.require(simulation_.seen().acknowledge(attempt.seq, record_),
