@@ -236,7 +236,7 @@ void Control::drop(std::uint64_t id) {
   const bool had_slot = found->second.slot.has_value();
   connections_.erase(found);
   // It may have closed its slot before, or, without a pidfd, be dead.
-  if (had_slot || roster_.unwatched() > 0) look_at_slots();
+  if (had_slot || roster_.by_lock() > 0) look_at_slots();
 }
 
 void Control::hello(std::uint64_t id, Connection& connection, const schema::Hello& hello,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/control_socket.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,7 +14,6 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <string_view>
 
 #include "base/check.h"
@@ -115,10 +115,9 @@ Packet receive(int connection) {
     packet.kind = Packet::Kind::kBad;
     packet.why =
         "a packet is longer than " + std::to_string(schema::kControlMessageBytesMax) + " bytes";
-  } else if ((message.msg_flags & MSG_CTRUNC) != 0) {
+  } else if ((message.msg_flags & MSG_CTRUNC) != 0 && packet.descriptor) {
     packet.kind = Packet::Kind::kBad;
-    packet.why = "the descriptors beside a packet were not all received: at most " +
-                 std::to_string(kDescriptorsMax) + " are, and none beyond this process's limit";
+    packet.why = "more than " + std::to_string(kDescriptorsMax) + " descriptors beside a packet";
   }
   return packet;
 }
@@ -131,25 +130,34 @@ bool send(int connection, const schema::ControlMessage& message) {
 
 bool has_ended(int pidfd) {
   pollfd polled{pidfd, POLLIN, 0};
-  return poll(&polled, 1, 0) > 0;
+  return poll(&polled, 1, 0) > 0 && (polled.revents & POLLIN) != 0;
 }
 
-std::optional<std::int64_t> pid_of_pidfd(int fd) {
-  constexpr std::string_view kPid = "Pid:\t";
-  std::ifstream info("/proc/self/fdinfo/" + std::to_string(fd));
-  for (std::string line; std::getline(info, line);) {
-    if (!std::string_view(line).starts_with(kPid)) continue;
-    std::int64_t pid = 0;
-    const auto [end, failed] =
-        std::from_chars(line.data() + kPid.size(), line.data() + line.size(), pid);
-    if (failed == std::errc()) return pid;
-  }
-  return std::nullopt;
+Result<std::optional<std::int64_t>> pid_of_pidfd(int fd) {
+  constexpr std::string_view kPid = "\nPid:\t";
+  const std::string path = "/proc/self/fdinfo/" + std::to_string(fd);
+  const Fd info(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!info) return io_error("cannot open " + path, errno);
+  std::array<char, 4096> part{};
+  ssize_t got = 0;
+  do got = read(info.get(), part.data(), part.size());
+  while (got < 0 && errno == EINTR);
+  if (got <= 0) return io_error("cannot read " + path, got < 0 ? errno : ENODATA);
+  const std::string_view text(part.data(), static_cast<std::size_t>(got));
+  const std::size_t at = text.find(kPid);
+  if (at == text.npos) return std::optional<std::int64_t>();
+  std::int64_t pid = 0;
+  const auto [end, failed] =
+      std::from_chars(text.data() + at + kPid.size(), text.data() + text.size(), pid);
+  if (failed != std::errc()) return io_error("cannot read " + path, EINVAL);
+  return std::optional(pid);
 }
 
-std::optional<std::int64_t> shown_pid(std::uint32_t pid) {
+Result<std::optional<std::int64_t>> shown_pid(std::uint32_t pid) {
   const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0)));
-  return pidfd ? pid_of_pidfd(pidfd.get()) : std::nullopt;
+  if (pidfd) return pid_of_pidfd(pidfd.get());
+  if (errno == ESRCH) return std::optional<std::int64_t>();
+  return io_error("cannot open a pidfd of process " + std::to_string(pid), errno);
 }
 
 }  // namespace oj::daemon

@@ -45,7 +45,8 @@ struct Packet {
   enum class Kind : std::uint8_t { kNone, kMessage, kEnd, kBad };
   Kind kind = Kind::kNone;
   std::vector<std::byte> bytes;
-  Fd descriptor;    // the first that came with it; others are closed
+  // The first that came with it; others are closed. None, too, if we may not open another.
+  Fd descriptor;
   std::string why;  // of kBad
 };
 Packet receive(int connection);
@@ -53,15 +54,15 @@ Packet receive(int connection);
 // False: the peer is gone, or does not take what is sent to it.
 bool send(int connection, const schema::ControlMessage& message);
 
-// Has the process of this pidfd ended?
+// Has the process of this pidfd ended? Only a pidfd that is readable says so.
 bool has_ended(int pidfd);
 
 // Is this a pidfd? The process's number as /proc shows it (-1: it is dead already, 0: of another
-// pid namespace), or none for any other descriptor. /proc may be that of another pid namespace than
-// ours (unshare --pid --fork leaves it), so compare it with nothing but shown_pid().
-std::optional<std::int64_t> pid_of_pidfd(int fd);
-// Likewise of the process that has this number in our own pid namespace. None: there is none, or no
-// pidfds.
-std::optional<std::int64_t> shown_pid(std::uint32_t pid);
+// pid namespace), or none for any other descriptor. kIo: it cannot be told. /proc may be that of
+// another pid namespace than ours (unshare --pid --fork leaves it), so compare it with nothing but
+// shown_pid().
+Result<std::optional<std::int64_t>> pid_of_pidfd(int fd);
+// Likewise of the process that has this number in our own pid namespace. None: there is none.
+Result<std::optional<std::int64_t>> shown_pid(std::uint32_t pid);
 
 }  // namespace oj::daemon

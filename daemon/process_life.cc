@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/process_life.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <optional>
 #include <string_view>
 #include <system_error>
 
+#include "base/fd.h"
 #include "shm/region.h"
 
 namespace oj::daemon {
@@ -25,9 +28,27 @@ constexpr std::uint64_t kFirstPidNamespace = 0xEFFFFFFC;  // PROC_PID_INIT_INO o
 constexpr ino_t kFirstTimeNamespace = 0xEFFFFFFA;         // PROC_TIME_INIT_INO
 constexpr int kFieldsToStartTime = 20;  // in /proc/PID/stat, behind the command's name
 
-std::string content(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+// What the kernel says when there is no such process (any more). Every other error, as for want of
+// descriptors or memory, says nothing about it.
+bool is_no_process(int error) { return error == ENOENT || error == ESRCH; }
+
+// A file of /proc: its text, or errno.
+struct Content {
+  int error = 0;
+  std::string text;
+};
+Content content(const fs::path& path) {
+  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return {errno, {}};
+  Content all;
+  std::array<char, 4096> part{};
+  for (;;) {
+    const ssize_t got = read(fd.get(), part.data(), part.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return {errno, {}};
+    if (got == 0) return all;
+    all.text.append(part.data(), static_cast<std::size_t>(got));
+  }
 }
 
 std::optional<std::uint64_t> number(std::string_view text) {
@@ -42,8 +63,7 @@ struct Stat {
   std::uint64_t start_ticks = 0;
 };
 // The command's name may hold anything, also ")": what follows the last one the kernel wrote.
-std::optional<Stat> stat_of(const fs::path& process) {
-  const std::string text = content(process / "stat");
+std::optional<Stat> parse_stat(const std::string& text) {
   std::size_t at = text.rfind(')');
   if (at == text.npos || at + 2 >= text.size()) return std::nullopt;
   Stat stat;
@@ -56,17 +76,26 @@ std::optional<Stat> stat_of(const fs::path& process) {
   return stat;
 }
 
-// A zombie is dead, unless only its first thread has ended.
-bool lives(const fs::path& process, const Stat& stat) {
-  if (stat.state != 'Z' && stat.state != 'X') return true;
+// The process that was here and started then: kDead if nobody is here, or somebody else.
+Life life_at(const fs::path& process, std::uint64_t start_ticks) {
+  const Content seen = content(process / "stat");
+  if (seen.error != 0) return is_no_process(seen.error) ? Life::kDead : Life::kUnknown;
+  const auto stat = parse_stat(seen.text);
+  if (!stat) return Life::kUnknown;
+  if (stat->start_ticks != start_ticks) return Life::kDead;
+  if (stat->state != 'Z' && stat->state != 'X') return Life::kAlive;
+  // A zombie is dead, unless only its first thread has ended.
   std::error_code failed;
-  fs::directory_iterator threads(process / "task", failed);
-  return !failed && std::distance(begin(threads), end(threads)) > 1;
+  std::size_t threads = 0;
+  for (fs::directory_iterator at(process / "task", failed), end; !failed && at != end;
+       at.increment(failed))
+    ++threads;
+  if (failed) return is_no_process(failed.value()) ? Life::kDead : Life::kUnknown;
+  return threads > 1 ? Life::kAlive : Life::kDead;
 }
 
 // The process's number as it sees itself: the last of the line NSpid.
-std::optional<std::uint64_t> innermost_pid(const fs::path& process) {
-  const std::string status = content(process / "status");
+std::optional<std::uint64_t> innermost_pid(const std::string& status) {
   const std::size_t line = status.find("\nNSpid:");
   if (line == status.npos) return std::nullopt;
   const std::string_view numbers =
@@ -87,8 +116,9 @@ ProcessWitness ProcessWitness::of_this_machine(const std::string& proc) {
   struct stat info {};
   if (stat((proc + "/self/ns/pid").c_str(), &info) == 0) witness.pid_namespace_ = info.st_ino;
   // Start times are shown as the looker's time namespace counts; there is none before Linux 5.6.
-  const bool first_time_namespace =
-      stat((proc + "/self/ns/time").c_str(), &info) != 0 || info.st_ino == kFirstTimeNamespace;
+  const bool first_time_namespace = stat((proc + "/self/ns/time").c_str(), &info) != 0
+                                        ? errno == ENOENT
+                                        : info.st_ino == kFirstTimeNamespace;
   std::error_code failed;
   witness.proc_is_ours_ =
       first_time_namespace &&
@@ -110,22 +140,26 @@ Life ProcessWitness::life_of(std::uint32_t pid, const schema::ProcessBirth& birt
 }
 
 Life ProcessWitness::look_here(std::uint32_t pid, std::uint64_t start_ticks) const {
-  const fs::path process = fs::path(proc_) / std::to_string(pid);
-  const auto stat = stat_of(process);
+  const Life life = life_at(fs::path(proc_) / std::to_string(pid), start_ticks);
   // Where other users' processes are hidden, an absent one may be there.
-  if (!stat) return access((proc_ + "/1/stat").c_str(), R_OK) == 0 ? Life::kDead : Life::kUnknown;
-  return stat->start_ticks == start_ticks && lives(process, *stat) ? Life::kAlive : Life::kDead;
+  const bool hidden = access((proc_ + "/1/stat").c_str(), R_OK) != 0;
+  return life == Life::kDead && hidden ? Life::kUnknown : life;
 }
 
 Life ProcessWitness::look_everywhere(std::uint32_t pid, std::uint64_t start_ticks) const {
   std::error_code failed;
+  bool all_seen = true;
   for (fs::directory_iterator at(proc_, failed), end; !failed && at != end; at.increment(failed)) {
     if (!number(at->path().filename().string())) continue;
-    const auto stat = stat_of(at->path());
-    if (!stat || stat->start_ticks != start_ticks || innermost_pid(at->path()) != pid) continue;
-    if (lives(at->path(), *stat)) return Life::kAlive;
+    const Life life = life_at(at->path(), start_ticks);
+    if (life == Life::kDead) continue;
+    const Content status = content(at->path() / "status");
+    if (is_no_process(status.error)) continue;
+    const auto shown = innermost_pid(status.text);
+    if (life == Life::kAlive && shown == pid) return life;
+    if (!shown || shown == pid) all_seen = false;
   }
-  return failed ? Life::kUnknown : Life::kDead;
+  return failed || !all_seen ? Life::kUnknown : Life::kDead;
 }
 
 }  // namespace oj::daemon

@@ -10,6 +10,21 @@ namespace {
 
 constexpr std::size_t kNamedHoldersMax = 8;  // in a refusal
 
+// As far as both are visible. kInvalid: it is not, or no pidfd.
+Result<void> check_is_callers(int pidfd, const Peer& peer) {
+  const auto pid = pid_of_pidfd(pidfd);
+  if (!pid) return pid.error();
+  if (!*pid) return Error{Code::kInvalid, "the descriptor beside Hello is no pidfd"};
+  if (peer.pid == 0) return {};  // a caller of a pid namespace that we do not see
+  const auto caller = shown_pid(peer.pid);
+  if (!caller) return caller.error();
+  if (**pid > 0 && *caller && **caller > 0 && **pid != **caller) {
+    return Error{Code::kInvalid, "the pidfd beside Hello is of process " + std::to_string(**pid) +
+                                     ", the caller is process " + std::to_string(**caller)};
+  }
+  return {};
+}
+
 }  // namespace
 
 Roster::Roster(std::shared_ptr<shm::Region> region, FlusherOrders& orders, Watch watch)
@@ -22,14 +37,10 @@ Roster::Roster(std::shared_ptr<shm::Region> region, FlusherOrders& orders, Watch
 
 Result<shm::SlotRef> Roster::admit(const schema::Hello& hello, const Peer& peer, Fd pidfd) {
   if (pidfd) {
-    const auto pid = pid_of_pidfd(pidfd.get());
-    if (!pid) return Error{Code::kInvalid, "the descriptor beside Hello is no pidfd"};
-    // 0: a caller of a pid namespace that we do not see.
-    const auto caller = peer.pid == 0 ? std::nullopt : shown_pid(peer.pid);
-    if (*pid > 0 && caller && *caller > 0 && *pid != *caller) {
-      return Error{Code::kInvalid, "the pidfd beside Hello is of process " + std::to_string(*pid) +
-                                       ", the caller is process " + std::to_string(*caller)};
-    }
+    const Result<void> known = check_is_callers(pidfd.get(), peer);
+    if (!known && known.error().code != Code::kIo) return known.error();
+    // Whose it is cannot be told at present: then it proves nothing, and the lock byte has to.
+    if (!known) pidfd.reset();
   }
   std::optional<shm::SlotRef> slot = rejoined(hello, peer);
   if (!slot) slot = assigned(hello, peer);
@@ -96,7 +107,7 @@ bool Roster::is_watched(const shm::SlotTable::Snapshot& seen) {
 void Roster::look(const std::set<std::uint32_t>& connected) {
   looked_ns_ = monotonic_ns();
   if (!seated_) seated_ = reaper_.take_seat().ok();  // else when a former daemon's slot was freed
-  workers_ = unwatched_ = 0;
+  workers_ = by_lock_ = 0;
   bool any = false;
   for (std::uint32_t i = 0; i < reaper_.slots().size(); ++i) {
     if (reaper_.is_own(i)) continue;
@@ -112,14 +123,15 @@ void Roster::look(const std::set<std::uint32_t>& connected) {
       reaper_.never_taken(seen.slot);  // who it was meant for has gone, or comes again
       continue;
     }
-    if (!watched && seen.state == shm::SlotState::kLive) {
+    const bool by_lock = !watched || connected.count(i) == 0;
+    if (by_lock && seen.state == shm::SlotState::kLive) {
       if (Result<bool> free = reaper_.slots().lock_is_free(i); free && *free) {
         reaper_.proven_dead(seen.slot);
         continue;
       }
     }
     ++workers_;
-    if (!watched) ++unwatched_;
+    if (by_lock) ++by_lock_;
   }
   attached_ = any;
   orders_.post_attached(any);

@@ -1,8 +1,9 @@
 // Who has a worker slot: gives slots out, notices deaths, and sends what has ended on its way.
 //
 // A worker counts as dead when its pidfd says so, or, where there is none (a worker of a former
-// daemon that has not said Hello again), when its slot's lock byte is free. The end of a connection
-// alone proves nothing.
+// daemon that has not said Hello again) or its connection has ended (it may have become another
+// program, which has the pidfd's process but not the session), when its slot's lock byte is free.
+// The end of a connection alone proves nothing.
 //
 // Control thread only.
 //
@@ -33,7 +34,7 @@ namespace oj::daemon {
 
 class Roster {
  public:
-  // Between looks for deaths of workers without a pidfd, or a little more.
+  // Between looks at lock bytes, or a little more.
   static constexpr std::int64_t kLockLookNs = 2 * kNsPerS;
   // To be called back, with on_pidfd(slot), when the process behind `pidfd` has died; the
   // descriptor's end ends it. False: cannot be watched.
@@ -49,13 +50,13 @@ class Roster {
   // slots on their way. `connected`: the slots that have a connection.
   void look(const std::set<std::uint32_t>& connected);
   bool look_is_due(std::int64_t now_ns) const {
-    return unwatched_ > 0 && now_ns - looked_ns_ >= kLockLookNs;
+    return by_lock_ > 0 && now_ns - looked_ns_ >= kLockLookNs;
   }
 
-  // As of the last look: slots that a worker, alive as far as is known, has; of them those without
-  // a pidfd.
+  // As of the last look: slots that a worker, alive as far as is known, has; of them those whose
+  // end only the lock byte tells.
   std::uint32_t workers() const { return workers_; }
-  std::uint32_t unwatched() const { return unwatched_; }
+  std::uint32_t by_lock() const { return by_lock_; }
   bool attached() const { return attached_; }  // as of the last look: somebody has a slot
   shm::SlotIdentity identity(shm::SlotRef slot) const;
   std::string holders() const;                  // ": slot 3, pid 71 (python); ..." or ""
@@ -90,7 +91,7 @@ class Roster {
   std::map<std::uint32_t, Watched> watched_;  // by slot
   std::map<std::uint32_t, Said> said_;        // by slot; may be of a former life
   bool seated_ = false, attached_ = false;
-  std::uint32_t workers_ = 0, unwatched_ = 0;
+  std::uint32_t workers_ = 0, by_lock_ = 0;
   std::int64_t looked_ns_ = 0;
 };
 

@@ -156,7 +156,7 @@ std::optional<SlotRef> SlotTable::assign(const SlotIdentity& identity) {
     ProductionSlot& slot = view.slot(index);
     const std::uint64_t word = slot.state.load(std::memory_order_acquire);  // pair: life
     if (state_of(word) != SlotState::kFree) continue;
-    if (const auto free = lock_is_free(index); free && !*free) continue;    // S4
+    if (const auto free = lock_is_free(index); !free || !*free) continue;   // S4
     slot.session.store(identity.session, std::memory_order_release);        // pair: identity
     slot.pid.store(identity.pid, std::memory_order_release);                // pair: identity
     slot.uid.store(identity.uid, std::memory_order_release);                // pair: identity

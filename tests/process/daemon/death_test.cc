@@ -3,12 +3,15 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "shm/watermarks.h"
@@ -192,6 +195,96 @@ TEST(Death, IsNotProvenByThePidfdOfWhoHadTheSlotBefore) {
   }
   EXPECT_EQ(workers_of(scratch), kSlots) << daemon.said();
   for (const int fd : {order[0], order[1], answer[0], answer[1]}) close(fd);
+}
+
+// Leaves a daemon so many descriptors that it may still open.
+class FewDescriptors {
+ public:
+  FewDescriptors(pid_t daemon, std::uint64_t free) : daemon_(daemon) {
+    const std::string folder = "/proc/" + std::to_string(daemon) + "/fd/";
+    rlimit few{};
+    while (free > 0 || access((folder + std::to_string(few.rlim_cur)).c_str(), F_OK) == 0) {
+      if (access((folder + std::to_string(few.rlim_cur)).c_str(), F_OK) != 0) --free;
+      ++few.rlim_cur;
+    }
+    EXPECT_EQ(prlimit(daemon, RLIMIT_NOFILE, nullptr, &before_), 0);
+    few.rlim_max = before_.rlim_max;
+    EXPECT_EQ(prlimit(daemon, RLIMIT_NOFILE, &few, nullptr), 0);
+  }
+  ~FewDescriptors() { EXPECT_EQ(prlimit(daemon_, RLIMIT_NOFILE, &before_, nullptr), 0); }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+
+ private:
+  pid_t daemon_;
+  rlimit before_{};
+};
+
+// For want of descriptors the daemon can not receive a pidfd, or not see whose it is.
+TEST(Death, IsProvenByTheLockWhereThePidfdCannotBeJudged) {
+  const Scratch scratch;
+  Daemon daemon(scratch);
+  ASSERT_TRUE(daemon.serves()) << daemon.said();
+  ASSERT_EQ(workers_of(scratch), 0u);
+  for (const std::uint64_t free : {1, 2, 3}) {
+    std::optional<FewDescriptors> few(std::in_place, daemon.pid(), free);
+    WorkerProcess worker(scratch.runtime(), scratch.folder(), [](RawWorker& w) { w.mark("mark"); });
+    few.reset();
+    EXPECT_EQ(workers_of(scratch), 1u) << free;
+    worker.kill();
+    ASSERT_TRUE(eventually([&] { return workers_of(scratch) == 0; })) << daemon.said();
+  }
+  end(daemon);
+  EXPECT_EQ(read_all(scratch.folder()).died.size(), 3u);
+}
+
+TEST(Death, IsNotProvenByAPidfdThatCouldNotBeJudged) {
+  const Scratch scratch;
+  Daemon daemon(scratch);
+  ASSERT_TRUE(daemon.serves()) << daemon.said();
+  ASSERT_EQ(workers_of(scratch), 0u);
+  const pid_t another = fork();
+  if (another == 0) {
+    for (;;) pause();
+  }
+  const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, another, 0)));
+  const int number = pidfd.get();
+  ControlClient client(scratch.runtime());
+  {
+    // Its connection is taken: two more are for the pidfd, and to look at whose it is.
+    ASSERT_TRUE(client.send(schema::StatusRequest{}) && client.receive());
+    const FewDescriptors few(daemon.pid(), 2);
+    ASSERT_TRUE(client.send(schema::Hello{}, {&number, 1}));
+    const auto welcome = client.receive();
+    ASSERT_TRUE(welcome && std::holds_alternative<schema::Welcome>(*welcome));
+  }
+  kill(another, SIGKILL);
+  ASSERT_EQ(waitpid(another, nullptr, 0), another);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(workers_of(scratch), 1u) << daemon.said();
+}
+
+// Its process and pidfd live on; its connection and its lock byte went with the first program.
+TEST(Death, OfASessionWhoseProcessBecameAnotherProgram) {
+  const Scratch scratch;
+  Daemon daemon(scratch);
+  ASSERT_TRUE(daemon.serves()) << daemon.said();
+  int go[2];
+  ASSERT_EQ(pipe(go), 0);
+  const WorkerProcess worker(scratch.runtime(), scratch.folder(), [&](RawWorker& w) {
+    w.mark("mark");
+    std::thread([&] {
+      char byte = 0;
+      if (read(go[0], &byte, 1) == 1) execl("/bin/sleep", "sleep", "1000", nullptr);
+      _exit(1);
+    }).detach();
+  });
+  EXPECT_EQ(workers_of(scratch), 1u);
+  ASSERT_EQ(write(go[1], "x", 1), 1);
+  EXPECT_TRUE(eventually([&] { return workers_of(scratch) == 0; })) << daemon.said();
+  EXPECT_EQ(kill(worker.pid(), 0), 0);
+  end(daemon);
+  EXPECT_EQ(read_all(scratch.folder()).died, std::vector<schema::SessionId>{worker.session()});
+  for (const int fd : go) close(fd);
 }
 
 TEST(Death, IsNotProvenByBeingStopped) {

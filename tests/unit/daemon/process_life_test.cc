@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -105,6 +106,23 @@ TEST(ProcessLife, IsNotThatOfItsFirstThread) {
     ASSERT_TRUE(std::getline(file, text));
   }
   EXPECT_EQ(witness.life_of(number(child.pid()), birth_of(child.pid())), Life::kAlive);
+}
+
+// For want of descriptors nothing can be seen.
+TEST(ProcessLife, IsUnknownWhereProcCannotBeRead) {
+  const ProcessWitness witness = ProcessWitness::of_this_machine();
+  const schema::ProcessBirth birth = birth_of(getpid());
+  schema::ProcessBirth elsewhere = birth;
+  elsewhere.pid_namespace = 1;
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const Life here = witness.life_of(number(getpid()), birth);
+  const Life there = witness.life_of(number(getpid()), elsewhere);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(here, Life::kUnknown);
+  EXPECT_EQ(there, Life::kUnknown);
 }
 
 TEST(ProcessLife, IsToldFromThatOfALaterProcessWithTheSameNumber) {
