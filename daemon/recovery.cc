@@ -51,6 +51,8 @@ void look_at(const std::string& path, const journal::Folder& folder, Former& for
   if (!region) return;
   (*region)->retire();
   shm::wake_everybody(**region);
+  spdlog::info("retired region {} (generation {}): it cannot be gone on with", path,
+               (*region)->identity().generation);
   if ((*region)->identity().journal_id != folder.journal_id() || !former.path.empty()) return;
   former.path = path;
   former.published = shm::published_end(**region);
@@ -200,6 +202,7 @@ Result<Opened> open_journal(const journal::Folder& folder, const std::string& ru
                             const Rights& rights, const Options& options) {
   auto boot_id = shm::this_boot_id();
   if (!boot_id) return boot_id.error();
+  remove_unfinished_regions(runtime_folder);
   Former former;
   auto region = find_region(folder, runtime_folder, *boot_id, former);
   if (!region) return region.error();

@@ -19,6 +19,8 @@
 #include <functional>
 #include <string_view>
 
+#include <spdlog/spdlog.h>
+
 #include "shm/region.h"
 
 namespace oj::daemon {
@@ -95,6 +97,24 @@ Result<void> make_folder(const std::string& path, const Rights& rights) {
     if (made || made.error().os_error != ENOENT) return made;
   }
   return made;
+}
+
+// Calls act(generation, rest of the name) for each file region-<generation><rest>.
+void for_each_region(const std::string& path,
+                     const std::function<void(std::uint64_t, std::string_view)>& act) {
+  DIR* folder = opendir(path.c_str());
+  if (folder == nullptr) return;
+  while (const dirent* entry = readdir(folder)) {
+    std::string_view name = entry->d_name;
+    if (!name.starts_with(kRegionPrefix)) continue;
+    name.remove_prefix(kRegionPrefix.size());
+    std::uint64_t generation = 0;
+    const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), generation);
+    if (failed != std::errc()) continue;
+    name.remove_prefix(static_cast<std::size_t>(end - name.data()));
+    act(generation, name);
+  }
+  closedir(folder);
 }
 
 }  // namespace
@@ -198,20 +218,26 @@ std::string region_file_name(std::uint64_t generation) {
 
 std::vector<std::uint64_t> region_generations(const std::string& path) {
   std::vector<std::uint64_t> found;
-  DIR* folder = opendir(path.c_str());
-  if (folder == nullptr) return found;
-  while (const dirent* entry = readdir(folder)) {
-    std::string_view name = entry->d_name;
-    if (!name.starts_with(kRegionPrefix)) continue;
-    name.remove_prefix(kRegionPrefix.size());
-    std::uint64_t generation = 0;
-    const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), generation);
-    if (failed == std::errc() && end == name.data() + name.size() && !name.empty())
-      found.push_back(generation);
-  }
-  closedir(folder);
+  for_each_region(path, [&](std::uint64_t generation, std::string_view rest) {
+    if (rest.empty()) found.push_back(generation);
+  });
   std::sort(found.begin(), found.end(), std::greater<>());
   return found;
+}
+
+void remove_unfinished_regions(const std::string& path) {
+  std::vector<std::string> found;
+  for_each_region(path, [&](std::uint64_t generation, std::string_view rest) {
+    if (rest == shm::Region::kUnfinished)
+      found.push_back(path + "/" + region_file_name(generation) + std::string(rest));
+  });
+  for (const std::string& file : found) {
+    if (unlink(file.c_str()) == 0) {
+      spdlog::info("removed {}, which a former daemon did not finish", file);
+    } else {
+      spdlog::warn("cannot remove {}, which a former daemon did not finish: errno {}", file, errno);
+    }
+  }
 }
 
 }  // namespace oj::daemon

@@ -61,4 +61,8 @@ bool is_tmpfs(const std::string& path);  // likewise
 std::vector<std::uint64_t> region_generations(const std::string& path);
 std::string region_file_name(std::uint64_t generation);
 
+// What a daemon that was killed while it made a region left: the file under its temporary name, up
+// to the size of a region. Says so through spdlog. REQUIRES: the folder is held.
+void remove_unfinished_regions(const std::string& path);
+
 }  // namespace oj::daemon

@@ -178,6 +178,9 @@ Result<bool> Server::serve_one_region() {
   if (why != Control::End::kStop) {
     region->retire();
     shm::wake_everybody(*region);
+    spdlog::warn("retired region {} (generation {}): {}", region->path(),
+                 region->identity().generation,
+                 why == Control::End::kRegionGone ? "its file is gone" : "it is damaged");
     usleep(kRetireGraceUs);
   }
   const Flusher::End end = drain(flusher, region);

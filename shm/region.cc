@@ -261,9 +261,8 @@ Result<std::shared_ptr<Region>> Region::create(const std::string& path,
                                                const CreateOptions& options) {
   if (auto ok = check_sizes(options.sizes); !ok) return ok.error();
   const std::uint64_t bytes = options.sizes.region_bytes();
-  // One fixed name: what a killed daemon left there is replaced, not collected. REQUIRES: one
-  // creator at a time.
-  const std::string temporary = path + ".new";
+  // One fixed name. REQUIRES: one creator at a time.
+  const std::string temporary = path + kUnfinished;
   if (unlink(temporary.c_str()) != 0 && errno != ENOENT)
     return io_error("cannot remove " + temporary, errno);
   Fd fd(open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));

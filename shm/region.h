@@ -74,7 +74,9 @@ class Region {
  public:
   // Makes the file under a temporary name, preallocates and touches every page (so that nobody
   // meets SIGBUS on a full tmpfs and nobody else is charged), fills it, renames it to `path`. kBusy
-  // with bytes needed and available if it does not fit.
+  // with bytes needed and available if it does not fit. Killed in between it leaves the temporary
+  // file, `path` + kUnfinished.
+  static constexpr const char* kUnfinished = ".new";
   static Result<std::shared_ptr<Region>> create(const std::string& path,
                                                 const CreateOptions& options);
 

@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -177,6 +178,21 @@ TEST(Region, RemovedAfterACrashLosesNothingSynced) {
   EXPECT_EQ(read_all(scratch.folder()).marks, std::vector<std::string>{"synced"});
 }
 
+// A daemon that is killed while it makes a region leaves the file under its temporary name.
+TEST(Region, ThatAFormerDaemonDidNotFinishIsRemoved) {
+  const Scratch scratch;
+  std::filesystem::create_directories(scratch.runtime());
+  for (const char* name : {"/region-1.new", "/region-7.new", "/region-8.newer"})
+    std::ofstream(scratch.runtime() + name) << std::string(1 << 20, 'x');
+  Daemon daemon(scratch);
+  ASSERT_TRUE(daemon.serves()) << daemon.said();
+  EXPECT_EQ(files_in(scratch.runtime()),
+            (std::vector<std::string>{"control.sock", "region-1", "region-8.newer"}));
+  EXPECT_NE(daemon.said().find("region-7.new"), std::string::npos) << daemon.said();
+  end(daemon);
+  EXPECT_EQ(files_in(scratch.runtime()), std::vector<std::string>{"region-8.newer"});
+}
+
 TEST(Region, RemovedUnderTheDaemonIsReplacedAndNothingIsLost) {
   for (const bool whole_folder : {false, true}) {
     const Scratch scratch;
@@ -198,6 +214,7 @@ TEST(Region, RemovedUnderTheDaemonIsReplacedAndNothingIsLost) {
     ASSERT_TRUE(daemon.serves()) << daemon.said();
     RawWorker other(scratch.runtime(), scratch.folder());
     EXPECT_EQ(other.welcome().generation, 2u);
+    EXPECT_NE(daemon.said().find("(generation 1): its file is gone"), std::string::npos);
     marks.push_back("in the new one");
     EXPECT_EQ(other.mark(marks.back()), 500u);
     other.close();
