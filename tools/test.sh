@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds and runs the tests, or only the stages named: tools/test.sh [house-rules] [cpp] [python]
 # [dashboard] [optuna-versions] [asan-ubsan] [tsan] [verify]. A stage that fails does not stop the
-# others; the exit status says whether any did. The last lines count every test and say how long
-# each stage took.
+# others; the exit status says whether any did. The last lines show what tests measured (a line
+# `measured WHAT: FIGURES` of their stdout), count every test and say how long each stage took.
 #
 # SPDX-License-Identifier: MIT
 set -uo pipefail
@@ -40,13 +40,14 @@ build_preset() {
 run_ctest() {
   local preset=$1
   "${without_randomness[@]}" ctest --preset "$preset" --parallel 2 --no-tests=error \
-    --output-junit "$results/$preset.xml"
+    --test-output-size-passed 65536 --output-junit "$results/$preset.xml"
 }
 
 run_pytest() {
   local stage=$1
   shift
-  python -m pytest --quiet --junitxml="$results/$stage.xml" -o junit_family=xunit1 "$@"
+  python -m pytest --quiet --junitxml="$results/$stage.xml" -o junit_family=xunit1 \
+    -o junit_logging=system-out "$@"
 }
 
 stage_house_rules() { run_pytest house-rules tests/tidy; }

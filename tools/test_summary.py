@@ -1,17 +1,27 @@
-"""Counts the tests in a folder of JUnit files and says which failed: the last lines of `make test`.
+"""Says what tests measured, how many passed and which failed: the last lines of `make test`.
 
-Reads RESULTS/stages (one line a stage: name, exit status, seconds) and RESULTS/*.xml. Exits with 1
-if a test failed, a stage ended with an error, or nothing was tested at all.
+A test reports a figure as a line `measured WHAT: FIGURES` of its stdout. Reads RESULTS/stages (one
+line a stage: name, exit status, seconds) and RESULTS/*.xml. Exits with 1 if a test failed, a stage
+ended with an error, or nothing was tested at all.
 
 SPDX-License-Identifier: MIT
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
+
+MEASURED = re.compile(r"^measured (.*)$", re.MULTILINE)
+
+
+def read_figures(file: Path) -> list[str]:
+    """What the test cases in a JUnit file measured."""
+    said = (output.text or "" for output in ET.parse(file).getroot().iter("system-out"))
+    return [figures for text in said for figures in MEASURED.findall(text)]
 
 
 def read_cases(file: Path) -> list[tuple[str, str, str]]:
@@ -30,8 +40,13 @@ def read_cases(file: Path) -> list[tuple[str, str, str]]:
 
 
 def main(results: Path) -> int:
+    files = sorted(results.glob("*.xml"))
+    for file in files:
+        if figures := read_figures(file):
+            print(f"{file.stem} measured")
+            print("".join(f"  {line}\n" for line in figures))
     total: Counter[str] = Counter()
-    for file in sorted(results.glob("*.xml")):
+    for file in files:
         cases = read_cases(file)
         count = Counter(outcome for _, outcome, _ in cases)
         total += count

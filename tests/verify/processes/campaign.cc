@@ -171,7 +171,7 @@ void Campaign::heavy_victims() {
     heavy_ = 0;
   }
   if (heavy_begun_ >= plan_.heavy) return;
-  if (tally_.total() < plan_.kills * (heavy_begun_ + 1) / (plan_.heavy + 1)) return;
+  if (tally_.workers() < plan_.kills * (heavy_begun_ + 1) / (plan_.heavy + 1)) return;
   ++heavy_begun_;
   if (available_bytes() < plan_.heavy_bytes * 3 / 2) {
     tally_.skipped_heavy = "only " + std::to_string(available_bytes() >> 20) + " MiB of memory";
@@ -213,7 +213,7 @@ Tally Campaign::run() {
   for (;;) {
     const std::int64_t now_ns = monotonic_ns();
     tally_.seconds = static_cast<double>(now_ns - began_ns) / kNsPerS;
-    const bool enough = tally_.total() >= plan_.kills && heavy_ == 0;
+    const bool enough = tally_.workers() >= plan_.kills && heavy_ == 0;
     if (enough || tally_.seconds > plan_.seconds_max) break;
     kill_due_victims(now_ns);
     stop_somebody(now_ns);
@@ -223,7 +223,7 @@ Tally Campaign::run() {
     heavy_victims();
     if (now_ns >= next_say_ns && plan_.say) {
       next_say_ns = now_ns + 10 * kNsPerS;
-      plan_.say(std::to_string(tally_.total()) + " of " + std::to_string(plan_.kills) +
+      plan_.say(std::to_string(tally_.workers()) + " of " + std::to_string(plan_.kills) +
                 " kills in " + std::to_string(static_cast<int>(tally_.seconds)) + " s");
     }
     sleep_ns(kNsPerMs / 2);

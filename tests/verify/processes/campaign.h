@@ -23,7 +23,7 @@ namespace oj::verify {
 
 struct Plan {
   std::uint64_t workers = 6;  // of which half are bystanders and half are places for victims
-  std::uint64_t kills = 300;
+  std::uint64_t kills = 300;  // of workers
   std::uint64_t seed = 1;
   double seconds_max = 240;  // then it ends with the kills that it has
   std::uint64_t python = 0;  // workers in Python
@@ -43,10 +43,19 @@ struct Tally {
   std::string skipped_heavy;            // the reason
   double seconds = 0;
   bool ended = false;  // all processes that were asked to end did
+  // Of all processes, and of the workers among them.
   std::uint64_t total() const {
     std::uint64_t sum = 0;
     for (const auto& [kind, times] : kills) sum += times;
     return sum;
+  }
+  std::uint64_t workers() const {
+    std::uint64_t others = 0;
+    for (const char* kind : {"daemon", "monitor"}) {
+      const auto found = kills.find(kind);
+      if (found != kills.end()) others += found->second;
+    }
+    return total() - others;
   }
 };
 
