@@ -1,5 +1,7 @@
 """A journal of its own for each test, and a watchdog that ends a test that hangs.
 
+A test marked `never_skipped` that skips itself, or is expected to fail, fails.
+
 SPDX-License-Identifier: MIT
 """
 
@@ -15,6 +17,20 @@ import pytest
 import optjournal
 
 HANGS_AFTER_S = 600
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "never_skipped: fails where it would be skipped")
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)  # sees what pytest made of marks
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and item.get_closest_marker("never_skipped"):
+        report.outcome = "failed"
+        vars(report).pop("wasxfail", None)
+        report.longrepr = f"may not be skipped: {report.longrepr}"
 
 
 @pytest.fixture(autouse=True)
