@@ -119,8 +119,10 @@ fetch_prometheus() {
   [[ -x $place/usr/bin/promtool ]] && return
   say "fetching prometheus into .venv"
   mkdir -p "$place"
-  (cd "$place" && apt-get -qq download prometheus && dpkg-deb -x prometheus_*.deb . &&
-    rm prometheus_*.deb) || die "apt-get download prometheus failed"
+  # As root, apt would hand the download to a user of its own, who may not write here, and warn.
+  (cd "$place" && apt-get -qq -o APT::Sandbox::User=root download prometheus &&
+    dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb) ||
+    die "apt-get download prometheus failed"
 }
 
 [[ ${OPTJOURNAL_NO_APT:-} == 1 ]] || install_packages
