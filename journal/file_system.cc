@@ -27,6 +27,9 @@ class RealFileSystem final : public FileSystem {
     errno = failure;
     return -1;
   }
+  int truncate(int fd, std::uint64_t size) override {
+    return ::ftruncate(fd, static_cast<off_t>(size));
+  }
   int punch(int fd, std::uint64_t offset, std::uint64_t size) override {
     return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
                        static_cast<off_t>(size));

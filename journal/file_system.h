@@ -22,8 +22,10 @@ class FileSystem {
   virtual int open_at(int folder, const char* name, int flags, mode_t mode) = 0;
   virtual ssize_t pread(int fd, void* bytes, std::size_t size, std::uint64_t offset) = 0;
   virtual ssize_t pwrite(int fd, const void* bytes, std::size_t size, std::uint64_t offset) = 0;
-  // posix_fallocate from offset 0, but failing as the others do.
+  // posix_fallocate from offset 0, but failing as the others do. A file system may have allocated
+  // part of it then, and made the file that long.
   virtual int allocate(int fd, std::uint64_t size) = 0;
+  virtual int truncate(int fd, std::uint64_t size) = 0;
   // Gives blocks back to the file system; they read as zeros, the size stays.
   virtual int punch(int fd, std::uint64_t offset, std::uint64_t size) = 0;
   virtual int fdatasync(int fd) = 0;

@@ -141,6 +141,10 @@ int Writer::Impl::allocate(Current& made, std::uint64_t wanted, std::uint64_t ne
     do failure = fs.allocate(made.fd.get(), size) == 0 ? 0 : errno;
     while (failure == EINTR);
     made.segment_bytes = size;
+    if (failure == 0) return 0;
+    // What was allocated before there was no more room would keep others from it, for ever: nothing
+    // gives back what lies behind the end that the header names.
+    if (fs.truncate(made.fd.get(), 0) != 0) return errno;
     if (!out_of_room(failure) || size <= needed) return failure;
   }
 }

@@ -5,6 +5,7 @@
 // power cuts in between. The planted faults show that the checker can find something.
 //
 // SPDX-License-Identifier: MIT
+#include "journal/format.h"
 #include "tests/unit/journal/simulated_disk.h"
 
 namespace oj::journal::testing {
@@ -202,6 +203,7 @@ class LyingDisk final : public FileSystem {
     return disk_.pwrite(fd, bytes, size, at);
   }
   int allocate(int fd, std::uint64_t size) override { return disk_.allocate(fd, size); }
+  int truncate(int fd, std::uint64_t size) override { return disk_.truncate(fd, size); }
   int punch(int fd, std::uint64_t at, std::uint64_t size) override {
     return disk_.punch(fd, at, size);
   }
@@ -303,6 +305,37 @@ TEST(Faults, NoRoomSaysHowMuchIsNeededAndHowMuchThereIs) {
   EXPECT_EQ(read_back(folder, 0, 1).records.size(), 1u);
 }
 
+// What an allocation took before it failed is given back: each segment is as long as its header
+// says.
+TEST(Faults, AnAllocationThatFailsHalfWayLeavesNothing) {
+  const TemporaryFolder temporary;
+  const Folder folder = must_open(temporary.at("j"));
+  SimulatedDisk disk;
+  disk.set_room(24576);
+  WriterOptions options;
+  options.segment_bytes_min = 12288;
+  options.segment_bytes_max = 98304;
+  options.file_system = &disk;
+  Writer writer = must_write(folder, 0, options);
+  for (int i = 0; i < 12; ++i) {
+    ASSERT_TRUE(is_ok(write_some(writer, 1, 5000)));
+    ASSERT_TRUE(is_ok(writer.sync()));
+  }
+  const auto paths = segment_paths(folder);
+  ASSERT_GE(paths.size(), 4u);
+  for (const fs::path& path : paths) {
+    SegmentHeader header{};
+    const Bytes bytes = read_file(path);
+    ASSERT_GE(bytes.size(), sizeof header);
+    std::memcpy(&header, bytes.data(), sizeof header);
+    EXPECT_EQ(bytes.size(), header.segment_bytes) << path;
+  }
+  disk.set_room(4096);
+  const auto written = write_some(writer, 1, 20000);
+  EXPECT_TRUE(fails_with(written, Code::kIo, "bytes, available are"));
+  EXPECT_EQ(segment_paths(folder).size(), paths.size());
+}
+
 // An EIO while reading is no damage and no end: it is told as what it is, and nothing is cut.
 class UnreadableDisk final : public FileSystem {
  public:
@@ -318,6 +351,7 @@ class UnreadableDisk final : public FileSystem {
   }
   ssize_t pwrite(int, const void*, std::size_t, std::uint64_t) override { return changed(); }
   int allocate(int, std::uint64_t) override { return changed(); }
+  int truncate(int, std::uint64_t) override { return changed(); }
   int punch(int, std::uint64_t, std::uint64_t) override { return changed(); }
   int fdatasync(int) override { return 0; }
   int fsync(int) override { return 0; }

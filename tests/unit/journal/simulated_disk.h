@@ -81,11 +81,24 @@ class SimulatedDisk final : public FileSystem {
     errno = error_;
     return -1;
   }
+  // Allocations beyond this fail, after a part of them as on ext4.
+  void set_room(std::uint64_t bytes) { room_ = bytes; }
   int allocate(int fd, std::uint64_t size) override {
     if (fails()) return -1;
+    if (size > room_) {
+      EXPECT_EQ(real_.allocate(fd, room_), 0);
+      errno = ENOSPC;
+      return -1;
+    }
     if (real_.allocate(fd, size) != 0) return -1;
     for (std::uint64_t page = 0; page < size / kPage; ++page)
       file(fd).dirty.try_emplace(page, Bytes(kPage));
+    return 0;
+  }
+  int truncate(int fd, std::uint64_t size) override {
+    if (fails() || real_.truncate(fd, size) != 0) return -1;
+    EXPECT_EQ(size, 0u);
+    file(fd) = {};
     return 0;
   }
   int punch(int fd, std::uint64_t offset, std::uint64_t size) override {
@@ -170,6 +183,7 @@ class SimulatedDisk final : public FileSystem {
   std::map<ino_t, File> files_;
   Names names_, durable_names_;
   std::uint64_t calls_ = 0, fail_at_ = 0, short_every_ = 0;
+  std::uint64_t room_ = ~std::uint64_t{0};
   int error_ = 0;
   bool from_then_on_ = false, failed_ = false;
 };
