@@ -178,6 +178,7 @@ void Control::on_listener() {
         roster_.holders();
     if (full_limit_.allow(monotonic_ns())) spdlog::warn("a client was refused: {}", message);
     send((*accepted)->fd.get(), schema::Refusal{static_cast<std::uint32_t>(Code::kBusy), message});
+    forget_unread((*accepted)->fd.get());
     return;
   }
   const std::uint64_t id = next_connection_++ & kNumberMask;
@@ -234,6 +235,7 @@ void Control::drop(std::uint64_t id) {
   const auto found = connections_.find(id);
   if (found == connections_.end()) return;
   const bool had_slot = found->second.slot.has_value();
+  forget_unread(found->second.fd.get());
   connections_.erase(found);
   // It may have closed its slot before, or, without a pidfd, be dead.
   if (had_slot || roster_.by_lock() > 0) look_at_slots();

@@ -26,6 +26,7 @@ static_assert(kRuntimeFolderBytesMax + sizeof("/control.sock.new") <=
 
 constexpr int kBacklog = 1024;              // the kernel cuts it to net.core.somaxconn
 constexpr std::size_t kDescriptorsMax = 4;  // received; all but the first are closed
+constexpr int kForgottenMax = 256;          // unread packets of a connection that is closed
 
 // A packet of the largest size must fit; without the right to more, the kernel gives what it has.
 void widen(int fd) {
@@ -126,6 +127,13 @@ bool send(int connection, const schema::ControlMessage& message) {
   const std::vector<std::byte> bytes = schema::encode_control(message);
   return ::send(connection, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
          static_cast<ssize_t>(bytes.size());
+}
+
+void forget_unread(int connection) {
+  std::array<std::byte, 1> rest{};  // of each packet; descriptors beside it are not received
+  for (int i = 0; i < kForgottenMax; ++i) {
+    if (recv(connection, rest.data(), rest.size(), MSG_DONTWAIT) <= 0) return;
+  }
 }
 
 bool has_ended(int pidfd) {

@@ -54,6 +54,10 @@ Packet receive(int connection);
 // False: the peer is gone, or does not take what is sent to it.
 bool send(int connection, const schema::ControlMessage& message);
 
+// Before closing: takes what the peer has sent and nobody will read. Else the kernel gives the peer
+// an error in place of the answer that waits for it.
+void forget_unread(int connection);
+
 // Has the process of this pidfd ended? Only a pidfd that is readable says so.
 bool has_ended(int pidfd);
 

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace oj::client {
 namespace {
@@ -140,8 +141,12 @@ Result<void> ControlConnection::send(const schema::ControlMessage& message, Pass
 
 Result<schema::ControlMessage> ControlConnection::receive(Deadline deadline, int cancel_fd) {
   buffer_.resize(schema::kControlMessageBytesMax);
+  bool reset = false;
   for (;;) {
     const ssize_t got = ::recv(socket_.get(), buffer_.data(), buffer_.size(), 0);
+    if (got < 0 && errno == ECONNRESET && !std::exchange(reset, true)) {
+      continue;  // it closed before it read all: what it had said before is still there
+    }
     if (got > 0) {
       auto message =
           schema::decode_control(std::span(buffer_).first(static_cast<std::size_t>(got)));

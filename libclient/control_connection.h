@@ -32,6 +32,7 @@ class ControlConnection final : ForkAware {
 
   // To `runtime_folder`/control.sock. kGone: nobody listens there. kBusy: not until the deadline.
   Result<void> connect(const std::string& runtime_folder, Deadline deadline, int cancel_fd);
+  // kGone: the daemon has closed the connection; receive() tells why, if it said so before.
   enum class Pass { kNothing, kOwnPidfd };
   Result<void> send(const schema::ControlMessage& message, Pass pass, Deadline deadline,
                     int cancel_fd);

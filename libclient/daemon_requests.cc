@@ -49,7 +49,9 @@ Result<void> reach(const std::string& text, Conversation& conversation, Deadline
 Result<schema::ControlMessage> ask(Conversation& conversation, const schema::ControlMessage& what,
                                    Deadline deadline) {
   ControlConnection& connection = conversation.connection;
-  if (auto sent = connection.send(what, ControlConnection::Pass::kNothing, deadline, -1); !sent) {
+  // A daemon that refuses whoever comes has closed the connection before it read this.
+  if (auto sent = connection.send(what, ControlConnection::Pass::kNothing, deadline, -1);
+      !sent && sent.error().code != Code::kGone) {
     return sent.error();
   }
   Result<schema::ControlMessage> answer = connection.receive(deadline, -1);

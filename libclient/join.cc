@@ -39,8 +39,9 @@ Tried say_hello(const JoinRequest& request, const std::string& runtime_folder,
   }
   const auto pass = request.hello.monitor ? ControlConnection::Pass::kNothing
                                           : ControlConnection::Pass::kOwnPidfd;
+  // A daemon that refuses whoever comes has closed the connection before it read this.
   if (auto done = connection.send(request.hello, pass, request.deadline, request.cancel_fd);
-      !done) {
+      !done && done.error().code != Code::kGone) {
     return failed(done.error());
   }
   Result<schema::ControlMessage> answer = connection.receive(request.deadline, request.cancel_fd);

@@ -93,6 +93,18 @@ TEST_F(Packets, OfTheDaemonsOwnKindAreRefused) {
   EXPECT_FALSE(client.receive());
 }
 
+// Closing a connection with packets unread makes an error of the answer that was sent.
+TEST_F(Packets, ThatFollowABadOneDoNotHideTheRefusal) {
+  ControlClient client(runtime());
+  ASSERT_TRUE(client.connected() && status_of(runtime()));
+  daemon_.stop();
+  ASSERT_TRUE(client.send(schema::Welcome{}));
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(client.send(schema::StatusRequest{}));
+  daemon_.go_on();
+  EXPECT_EQ(refusal_of(client), static_cast<int>(Code::kInvalid));
+  EXPECT_FALSE(client.receive());
+}
+
 TEST_F(Packets, OfAnotherVersionAreRefused) {
   ControlClient client(runtime());
   schema::Hello hello;

@@ -10,9 +10,13 @@
 #include <cstring>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <variant>
 
 #include <gtest/gtest.h>
+
+#include "journal/folder.h"
+#include "libclient/session.h"
 
 namespace oj::client {
 namespace {
@@ -92,6 +96,63 @@ TEST(ControlConnection, NoticesTheEndOfTheDaemon) {
   auto answer = connection.receive(Deadline::never(), -1);
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, Code::kGone);
+}
+
+// A daemon that takes no more clients: refuses, and closes whatever came meanwhile.
+TEST(ControlConnection, HearsARefusalOfADaemonThatDidNotListen) {
+  for (const bool before : {false, true}) {
+    Listener listener;
+    ControlConnection connection;
+    ASSERT_TRUE(connection.connect(listener.folder, Deadline::never(), -1));
+    const auto send = [&] {
+      return connection.send(schema::Hello{}, ControlConnection::Pass::kNothing, Deadline::never(),
+                             -1);
+    };
+    if (before) {
+      ASSERT_TRUE(send());
+    }
+    Fd accepted(::accept(listener.fd.get(), nullptr, nullptr));
+    const auto refusal = schema::encode_control(schema::Refusal{0, "full"});
+    ASSERT_EQ(::send(accepted.get(), refusal.data(), refusal.size(), 0),
+              static_cast<ssize_t>(refusal.size()));
+    accepted.reset();
+    if (!before) {
+      const auto sent = send();
+      ASSERT_FALSE(sent);
+      EXPECT_EQ(sent.error().code, Code::kGone);
+    }
+    const auto answer = connection.receive(Deadline::never(), -1);
+    ASSERT_TRUE(answer) << answer.error().message;
+    ASSERT_TRUE(std::holds_alternative<schema::Refusal>(*answer));
+    EXPECT_EQ(std::get<schema::Refusal>(*answer).message, "full");
+    const auto end = connection.receive(Deadline::never(), -1);
+    ASSERT_FALSE(end);
+    EXPECT_EQ(end.error().code, Code::kGone);
+  }
+}
+
+// Whether the request comes before the daemon closes or after.
+TEST(ControlConnection, TellsWhoAsksWhyItWasRefused) {
+  Listener listener;
+  const std::string path = listener.base + "/journal";
+  const auto folder = journal::Folder::open(path, journal::Folder::IfAbsent::kCreate);
+  ASSERT_TRUE(folder) << folder.error().message;
+  const auto lock = folder->lock_for_serving(listener.folder);
+  ASSERT_TRUE(lock) << lock.error().message;
+  constexpr int kTimes = 100;
+  std::thread refuses([&] {
+    const auto refusal = schema::encode_control(schema::Refusal{0, "full"});
+    for (int i = 0; i < kTimes; ++i) {
+      const Fd accepted(::accept(listener.fd.get(), nullptr, nullptr));
+      (void)!::send(accepted.get(), refusal.data(), refusal.size(), MSG_NOSIGNAL);
+    }
+  });
+  for (int i = 0; i < kTimes; ++i) {
+    const auto status = daemon_status(path);
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().message, "full");
+  }
+  refuses.join();
 }
 
 TEST(ControlConnection, ReachesFoldersWithLongNames) {
