@@ -166,6 +166,7 @@ void Control::on_listener() {
   if (!accepted) {
     if (full_limit_.allow(monotonic_ns()))
       spdlog::warn("{}; trying again", accepted.error().message);
+    settings_.troubles->count(Trouble::kAccept);
     epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.get(), nullptr);
     listening_paused_ = true;
     return;
@@ -177,6 +178,7 @@ void Control::on_listener() {
         " connections to the daemon is reached (worker slots, and its limit on open files)" +
         roster_.holders();
     if (full_limit_.allow(monotonic_ns())) spdlog::warn("a client was refused: {}", message);
+    settings_.troubles->count(Refusal::kConnections);
     send((*accepted)->fd.get(), schema::Refusal{static_cast<std::uint32_t>(Code::kBusy), message});
     forget_unread((*accepted)->fd.get());
     return;
@@ -219,6 +221,7 @@ void Control::answer(std::uint64_t id, Connection& connection, Packet& packet) {
 void Control::refuse(std::uint64_t id, Code code, const std::string& message) {
   const auto found = connections_.find(id);
   if (found == connections_.end()) return;
+  settings_.troubles->count(Troubles::of_code(code));
   if (bad_packet_limit_.allow(monotonic_ns())) {
     spdlog::warn("refused pid {}: {} ({} more refusals since this was last said)",
                  found->second.peer.pid, message, bad_packet_limit_.left_out());
@@ -294,6 +297,7 @@ bool Control::file_is_sound() {
   const Result<void> sound = region_->check_file();
   if (sound) return true;
   spdlog::error("the region is damaged: {}", sound.error().message);
+  settings_.troubles->count(Trouble::kDamagedRegion);
   end_ = End::kRegionDamaged;
   return false;
 }

@@ -27,6 +27,7 @@
 #include "daemon/orphan_keeper.h"
 #include "daemon/roster.h"
 #include "daemon/runtime_folder.h"
+#include "daemon/troubles.h"
 #include "schema/control.h"
 #include "shm/region.h"
 
@@ -38,7 +39,8 @@ struct ControlSettings {
   bool embedded = false;
   std::optional<std::int64_t> idle_exit_ms;
   std::int64_t started_us = 0;
-  const Supervisor* supervisor = nullptr;  // never null when a Control is made
+  const Supervisor* supervisor = nullptr;  // never null when a Control is made, as `troubles`
+  Troubles* troubles = nullptr;
 };
 
 class Control {

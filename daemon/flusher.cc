@@ -48,11 +48,12 @@ class Flusher::DiskCall {
 };
 
 Flusher::Flusher(std::shared_ptr<shm::Region> region, journal::Writer writer,
-                 std::int64_t sync_window_ns, int event_fd)
+                 std::int64_t sync_window_ns, int event_fd, Troubles& troubles)
     : region_(std::move(region)),
       writer_(std::move(writer)),
       sync_window_ns_(sync_window_ns),
       event_fd_(event_fd),
+      troubles_(troubles),
       orders_(region_),
       source_(region_),
       keeper_(region_, source_),
@@ -101,7 +102,6 @@ void Flusher::run() {
       be_quiet();
       continue;
     }
-    if (work && unsynced_since_ns_ == 0) unsynced_since_ns_ = monotonic_ns();
     if (!orders_.drain()) gather_company();
     if (Result<void> flushed = flush_round(); flushed) {
       on_success();
@@ -182,6 +182,7 @@ void Flusher::be_quiet() {
     const DiskCall call(*this);
     if (Result<void> marked = writer_.write_idle_marker(utc_us()); !marked) {
       spdlog::warn("no idle marker: {}", marked.error().message);
+      count_trouble(marked.error());
       writer_broken_ = true;
     }
     marker_due_ = false;
@@ -259,6 +260,7 @@ Result<void> Flusher::write_published(std::uint64_t goal) {
       const DiskCall call(*this);
       if (Result<void> written = writer_.write_batch(batch, utc_us()); !written) return written;
     }
+    for (const shm::Gathered& item : *gathered) append_times_.written(item.record);
     shm::set_written(*region_, writer_.next_seq());
     marker_due_ = true;
   }
@@ -273,6 +275,7 @@ std::span<const std::byte> Flusher::tombstone_for(const shm::Gathered& bad) {
         bad.seq, bad.bad, bad_record_limit_.left_out());
   }
   statistics_.tombstones.fetch_add(1, std::memory_order_relaxed);  // stat
+  troubles_.count(Trouble::kDamagedRecord);
   const std::span<std::byte> record =
       encoder_.encode(schema::Operation{schema::Tombstone{bad.bad}});
   schema::stamp(record, {0, 0, utc_us()});
@@ -286,15 +289,8 @@ Result<void> Flusher::sync_now() {
     const DiskCall call(*this);
     if (Result<void> synced = writer_.sync(); !synced) return synced;
   }
-  const std::int64_t now_ns = monotonic_ns();
+  const std::int64_t now_ns = monotonic_ns(), now_us = utc_us();
   const auto took_ns = static_cast<std::uint64_t>(now_ns - began_ns);
-  if (unsynced_since_ns_ != 0) {
-    const auto flush_ns = static_cast<std::uint64_t>(now_ns - unsynced_since_ns_);
-    statistics_.flush_ns_total.fetch_add(flush_ns, std::memory_order_relaxed);  // stat
-    statistics_.flush_ns_buckets[schema::latency_bucket(flush_ns)].fetch_add(
-        1, std::memory_order_relaxed);  // stat
-    unsynced_since_ns_ = 0;
-  }
   statistics_.sync_ns_total.fetch_add(took_ns, std::memory_order_relaxed);  // stat
   statistics_.syncs.fetch_add(1, std::memory_order_relaxed);                // stat
   statistics_.sync_ns_buckets[schema::latency_bucket(took_ns)].fetch_add(
@@ -308,6 +304,7 @@ Result<void> Flusher::sync_now() {
   // Last: whoever is woken by it and asks for the status finds this sync counted.
   told_synced_ = writer_.synced_through();
   shm::set_synced(*region_, told_synced_);
+  append_times_.synced(now_us);  // after it: nobody waits for this
   spdlog::debug("synced {} records, {} .. {}, in {} us", writer_.synced_through() - before, before,
                 writer_.synced_through(), took_ns / 1000);
   return {};
@@ -315,21 +312,30 @@ Result<void> Flusher::sync_now() {
 
 Result<void> Flusher::restart_writer() {
   const DiskCall call(*this);
+  const std::uint64_t in_vain = writer_.next_seq() - writer_.synced_through();
   if (Result<void> restarted = writer_.restart(); !restarted) return restarted;
+  append_times_.written_in_vain(in_vain);
   writer_broken_ = false;
   shm::set_written(*region_, writer_.next_seq());
   return {};
 }
 
+void Flusher::count_trouble(const Error& error) {
+  const bool no_room = error.os_error == ENOSPC || error.os_error == EDQUOT;
+  const Trouble otherwise = writer_.failed_in_sync() ? Trouble::kSync : Trouble::kWrite;
+  troubles_.count(no_room ? Trouble::kDiskFull : otherwise);
+}
+
 void Flusher::on_failure(const Error& error) {
   if (error.code == Code::kCorrupt) {
     spdlog::error("the region is damaged: {}", error.message);
+    troubles_.count(Trouble::kDamagedRegion);
     salvage();
     set_end(End::kDamaged);
     return;
   }
   ++failures_;
-  statistics_.failures.fetch_add(1, std::memory_order_relaxed);  // stat
+  count_trouble(error);
   writer_broken_ = true;
   if (failures_ == 1) {
     spdlog::warn("cannot write the journal: {}; trying once more, in a new segment", error.message);

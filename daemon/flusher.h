@@ -28,8 +28,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "daemon/append_times.h"
 #include "daemon/flusher_orders.h"
 #include "daemon/logging.h"
+#include "daemon/troubles.h"
 #include "journal/writer.h"
 #include "schema/codec.h"
 #include "schema/latency.h"
@@ -47,13 +49,9 @@ struct FlushStatistics {
   std::atomic<std::uint64_t> syncs{0}, sync_ns_last{0}, sync_ns_max{0};
   std::array<std::atomic<std::uint64_t>, schema::kLatencyBuckets> sync_ns_buckets{};
   std::atomic<std::uint64_t> tombstones{0};
-  // The sum of what is in sync_ns_buckets; and of each sync the time from when the flusher saw that
-  // something is unsynced until that was synced.
-  std::atomic<std::uint64_t> sync_ns_total{0}, flush_ns_total{0};
-  std::array<std::atomic<std::uint64_t>, schema::kLatencyBuckets> flush_ns_buckets{};
-  // Failed writes and syncs; windows that a worker's wait for the disk ended; looks that found a
-  // worker waiting for room.
-  std::atomic<std::uint64_t> failures{0}, asked{0}, room_wanted{0};
+  std::atomic<std::uint64_t> sync_ns_total{0};  // the sum of what is in sync_ns_buckets
+  // Windows that a worker's wait for the disk ended; looks that found a worker waiting for room.
+  std::atomic<std::uint64_t> asked{0}, room_wanted{0};
 };
 
 class Flusher {
@@ -66,9 +64,10 @@ class Flusher {
                 // be gone on with
   };
 
-  // `event_fd`: an eventfd that is written when slots became free and at the end. Not owned.
+  // `event_fd`: an eventfd that is written when slots became free and at the end. Not owned, as
+  // `troubles`.
   Flusher(std::shared_ptr<shm::Region> region, journal::Writer writer, std::int64_t sync_window_ns,
-          int event_fd);
+          int event_fd, Troubles& troubles);
   ~Flusher();  // REQUIRES: not started, or joined
 
   void start();
@@ -76,6 +75,7 @@ class Flusher {
 
   FlusherOrders& orders() { return orders_; }
   const FlushStatistics& statistics() const { return statistics_; }
+  const AppendTimes& append_times() const { return append_times_; }
   // When the call on the disk began that this thread is in; 0: it is in none.
   std::int64_t in_disk_call_since_ns() const {
     return disk_call_since_ns_.load(std::memory_order_relaxed);  // stat
@@ -96,6 +96,7 @@ class Flusher {
   Result<void> write_published(std::uint64_t goal);
   Result<void> sync_now();
   std::span<const std::byte> tombstone_for(const shm::Gathered& bad);
+  void count_trouble(const Error& error);
   void on_failure(const Error& error);
   Result<void> restart_writer();
   void on_success();
@@ -110,6 +111,7 @@ class Flusher {
   journal::Writer writer_;
   const std::int64_t sync_window_ns_;
   const int event_fd_;
+  Troubles& troubles_;
   FlusherOrders orders_;
   shm::FlushSource source_;
   shm::ChunkKeeper keeper_;
@@ -120,11 +122,11 @@ class Flusher {
   std::uint64_t told_synced_ = 0;                   // the region's `synced`, which is ours to move
   bool marker_due_ = false;  // frames were written since the last idle marker
   bool writer_broken_ = false;
-  std::uint32_t failures_ = 0;          // in a row
-  std::int64_t unsynced_since_ns_ = 0;  // as this thread saw it; 0: all is synced
+  std::uint32_t failures_ = 0;  // in a row
   std::int64_t degraded_since_ns_ = 0;
   RepeatLimit bad_record_limit_;
   FlushStatistics statistics_;
+  AppendTimes append_times_;
   std::atomic<std::int64_t> disk_call_since_ns_{0};
   std::atomic<End> end_{End::kRunning};
   mutable std::mutex degraded_mutex_;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <span>
 #include <variant>
 
 #include <spdlog/spdlog.h>
@@ -108,8 +109,16 @@ Result<void> JournalCounts::count_to(std::uint64_t end) {
       continue;
     }
     count(*record);
-    for (const replay::Outcome& outcome : state_.apply(seq, *record)) {
-      if (const char* refused = name_of(outcome.code)) ++totals_.refused[refused];
+    finishes_orphan_.clear();
+    for (const schema::Operation& operation : record->operations)
+      finishes_orphan_.push_back(finishes_orphan(operation));
+    const std::span<const replay::Outcome> outcomes = state_.apply(seq, *record);
+    for (std::size_t i = 0; i < outcomes.size(); ++i) {
+      if (const char* refused = name_of(outcomes[i].code)) ++totals_.refused[refused];
+      if (outcomes[i].code != replay::OutcomeCode::kDone) continue;
+      totals_.orphans_told += finishes_orphan_[i];
+      if (std::holds_alternative<schema::EndOrphan>(record->operations[i]))
+        ++(outcomes[i].id == replay::kNoTrial ? totals_.orphans_failed : totals_.orphans_retried);
     }
   }
   return {};
@@ -128,6 +137,17 @@ void JournalCounts::count(const schema::DecodedRecord& record) {
       ++(died ? totals_.sessions_died : totals_.sessions_closed);
     }
   }
+}
+
+// As the state is before it. What Optuna's heartbeat does, or a person.
+bool JournalCounts::finishes_orphan(const schema::Operation& operation) const {
+  const auto* told = std::get_if<schema::SetTrialStateValues>(&operation);
+  if (told == nullptr || !schema::is_finished(told->state)) return false;
+  const replay::Trial* trial = state_.trial(told->trial);
+  if (trial == nullptr) return false;
+  const auto session = state_.sessions().find(trial->session);
+  return session != state_.sessions().end() && session->second.died &&
+         session->second.running.count(trial->id) > 0;
 }
 
 void JournalCounts::count_tombstone(std::string_view reason) {

@@ -20,6 +20,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "journal/folder.h"
 #include "journal/reader.h"
@@ -35,6 +36,8 @@ struct JournalTotals {
   std::map<std::string, std::uint64_t> refused;     // by the outcome
   std::map<std::string, std::uint64_t> tombstones;  // by the reason
   std::uint64_t sessions_started = 0, sessions_closed = 0, sessions_died = 0;
+  // Orphans that the daemon failed; of which it also enqueued a copy; that a worker finished.
+  std::uint64_t orphans_failed = 0, orphans_retried = 0, orphans_told = 0;
   std::uint64_t studies = 0, orphans = 0;
   std::array<std::uint64_t, 5> trials{};  // by schema::TrialState
 };
@@ -53,6 +56,7 @@ class JournalCounts {
   void run();
   Result<void> count_to(std::uint64_t end);
   void count(const schema::DecodedRecord& record);
+  bool finishes_orphan(const schema::Operation& operation) const;
   void count_tombstone(std::string_view reason);
   void publish();
   bool wait();  // false: stopping
@@ -69,6 +73,7 @@ class JournalCounts {
   schema::Decoder decoder_;
   replay::State state_;
   JournalTotals totals_;
+  std::vector<bool> finishes_orphan_;  // by operation, of one record
   std::thread thread_;
 };
 

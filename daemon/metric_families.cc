@@ -112,11 +112,13 @@ void LiveFigures::add_flusher(Families& families) const {
   families.seconds("sync_duration_seconds", "How long writing to stable storage takes, by sync.",
                    flushed.sync_ns_buckets,
                    flushed.sync_ns_total.load(std::memory_order_relaxed));  // stat
-  families.seconds(
-      "flush_latency_seconds",
-      "From when the daemon saw that something is unsynced until that was synced, by sync.",
-      flushed.flush_ns_buckets, flushed.flush_ns_total.load(std::memory_order_relaxed));  // stat
-  families.counter("sync_failures_total", "Writes and syncs that failed.", read(flushed.failures));
+  const AppendTimes& appends = flusher_.append_times();
+  families.seconds("append_to_synced_seconds",
+                   "From when a record was appended until it was on stable storage.",
+                   appends.buckets(), appends.total_ns());
+  families.counter("untimed_appends_total",
+                   "Records that were synced and whose time of append makes no sense.",
+                   number(appends.untimed()));
   families.counter("sync_requests_total",
                    "Sync windows that ended early, because a worker waited for the disk.",
                    read(flushed.asked));
@@ -131,6 +133,19 @@ void add_daemon(Families& families, std::int64_t started_us) {
   families.gauge("build_info", "1; the version is a label.", 1, {{"version", OPTJOURNAL_VERSION}});
   families.gauge("start_time_seconds", "When the daemon started, in Unix time.",
                  static_cast<double>(started_us) / 1e6);
+}
+
+void add_troubles(Families& families, const Troubles& troubles) {
+  for (std::size_t i = 0; i < kTroubles; ++i) {
+    const auto kind = static_cast<Trouble>(i);
+    families.counter("failures_total", "What went wrong, by kind.", number(troubles.of(kind)),
+                     {{"kind", Troubles::name_of(kind)}});
+  }
+  for (std::size_t i = 0; i < kRefusals; ++i) {
+    const auto reason = static_cast<Refusal>(i);
+    families.counter("refused_connections_total", "Clients that the daemon refused, by reason.",
+                     number(troubles.of(reason)), {{"reason", Troubles::name_of(reason)}});
+  }
 }
 
 void add_totals(Families& families, const JournalTotals& totals) {
@@ -158,6 +173,12 @@ void add_totals(Families& families, const JournalTotals& totals) {
   for (std::size_t i = 0; i < kStates.size(); ++i) {
     families.gauge("trials", "Trials of these studies, by state.", number(totals.trials[i]),
                    {{"state", kStates[i]}});
+  }
+  for (const auto& [outcome, count] :
+       {std::pair("failed", totals.orphans_failed), std::pair("retried", totals.orphans_retried),
+        std::pair("told", totals.orphans_told)}) {
+    families.counter("orphans_ended_total", "Orphans that are none any more, by how.",
+                     number(count), {{"outcome", outcome}});
   }
   families.gauge("orphaned_trials", "Running trials whose session died.", number(totals.orphans));
 }

@@ -16,6 +16,7 @@
 
 #include "daemon/flusher.h"
 #include "daemon/journal_counts.h"
+#include "daemon/troubles.h"
 #include "schema/latency.h"
 #include "shm/chunk_keeper.h"
 #include "shm/flush_source.h"
@@ -64,6 +65,7 @@ class LiveFigures {
 };
 
 void add_daemon(Families& families, std::int64_t started_us);
+void add_troubles(Families& families, const Troubles& troubles);
 void add_totals(Families& families, const JournalTotals& totals);
 
 }  // namespace oj::daemon

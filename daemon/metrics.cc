@@ -25,12 +25,14 @@ struct Served {
 // Asked by the HTTP threads, set by the server's.
 class Page : public prometheus::Collectable {
  public:
-  explicit Page(std::int64_t started_us) : started_us_(started_us) {}
+  Page(std::int64_t started_us, const Troubles& troubles)
+      : started_us_(started_us), troubles_(troubles) {}
 
   std::vector<prometheus::MetricFamily> Collect() const override {
     const std::scoped_lock lock(mutex_);
     Families families;
     add_daemon(families, started_us_);
+    add_troubles(families, troubles_);
     if (served_) {
       served_->seen.add_to(families);
       if (const auto totals = served_->counts.totals()) add_totals(families, *totals);
@@ -48,6 +50,7 @@ class Page : public prometheus::Collectable {
 
  private:
   const std::int64_t started_us_;
+  const Troubles& troubles_;
   mutable std::mutex mutex_;
   std::unique_ptr<Served> served_;
 };
@@ -55,8 +58,8 @@ class Page : public prometheus::Collectable {
 }  // namespace
 
 struct Metrics::Impl {
-  Impl(const std::string& address, std::int64_t started_us)
-      : page(std::make_shared<Page>(started_us)), exposer(address) {
+  Impl(const std::string& address, std::int64_t started_us, const Troubles& troubles)
+      : page(std::make_shared<Page>(started_us, troubles)), exposer(address) {
     exposer.RegisterCollectable(page);
   }
   std::shared_ptr<Page> page;
@@ -67,12 +70,13 @@ Metrics::Metrics() = default;
 Metrics::~Metrics() = default;
 
 Result<std::unique_ptr<Metrics>> Metrics::listen(const std::string& address,
-                                                 std::int64_t started_us) {
+                                                 std::int64_t started_us,
+                                                 const Troubles& troubles) {
   // The library does not say why it could not listen.
   if (Result<void> free = check_listening(address); !free) return free.error();
   std::unique_ptr<Metrics> metrics(new Metrics);
   try {
-    metrics->impl_ = std::make_unique<Impl>(address, started_us);
+    metrics->impl_ = std::make_unique<Impl>(address, started_us, troubles);
   } catch (const std::exception& failed) {
     return Error{Code::kIo, "cannot serve metrics on " + address + ": " + failed.what()};
   }

@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "daemon/flusher.h"
+#include "daemon/troubles.h"
 #include "journal/folder.h"
 #include "shm/region.h"
 
@@ -21,9 +22,9 @@ namespace oj::daemon {
 class Metrics {
  public:
   // Listens on `address`, as parse_metrics_address() returns it. Signals must be blocked already:
-  // the HTTP threads inherit that. kIo: cannot listen there, and why.
+  // the HTTP threads inherit that. `troubles` is not owned. kIo: cannot listen there, and why.
   static Result<std::unique_ptr<Metrics>> listen(const std::string& address,
-                                                 std::int64_t started_us);
+                                                 std::int64_t started_us, const Troubles& troubles);
   ~Metrics();
 
   const std::string& url() const { return url_; }

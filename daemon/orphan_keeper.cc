@@ -36,8 +36,12 @@ constexpr unsigned kGenerationShift = 32;  // of a session's number
 }  // namespace
 
 OrphanKeeper::OrphanKeeper(const journal::Folder& folder, std::shared_ptr<shm::Region> region,
-                           const OrphanSettings& settings, int event_fd)
-    : folder_(folder), region_(std::move(region)), settings_(settings), event_fd_(event_fd) {}
+                           const OrphanSettings& settings, int event_fd, Troubles& troubles)
+    : folder_(folder),
+      region_(std::move(region)),
+      settings_(settings),
+      event_fd_(event_fd),
+      troubles_(troubles) {}
 
 OrphanKeeper::~OrphanKeeper() { stop(); }
 
@@ -159,6 +163,7 @@ bool OrphanKeeper::catch_up() {
   if (replayed) return true;
   if (stopping()) return false;
   spdlog::error("orphans are not looked after: {}", replayed.error().message);
+  troubles_.count(Trouble::kOrphans);
   return false;
 }
 
@@ -250,6 +255,7 @@ bool OrphanKeeper::publish(std::span<const schema::Operation> operations) {
     const auto attempt = producer_->try_append(record);
     if (!attempt) {
       spdlog::warn("cannot publish the end of orphans: {}", attempt.error().message);
+      troubles_.count(Trouble::kOrphans);
       return false;
     }
     if (attempt->full == shm::Full::kNo) {

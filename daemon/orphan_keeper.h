@@ -28,6 +28,7 @@
 
 #include "base/result.h"
 #include "daemon/process_life.h"
+#include "daemon/troubles.h"
 #include "journal/folder.h"
 #include "journal/reader.h"
 #include "replay/state.h"
@@ -46,9 +47,10 @@ struct OrphanSettings {
 
 class OrphanKeeper {
  public:
-  // `event_fd`: an eventfd that is written when busy() ends. Not owned, as `folder`.
+  // `event_fd`: an eventfd that is written when busy() ends. Not owned, as `folder` and
+  // `troubles`.
   OrphanKeeper(const journal::Folder& folder, std::shared_ptr<shm::Region> region,
-               const OrphanSettings& settings, int event_fd);
+               const OrphanSettings& settings, int event_fd, Troubles& troubles);
   ~OrphanKeeper();  // stop()
 
   // All from the control thread.
@@ -83,6 +85,7 @@ class OrphanKeeper {
   const std::shared_ptr<shm::Region> region_;
   const OrphanSettings settings_;
   const int event_fd_;
+  Troubles& troubles_;
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;

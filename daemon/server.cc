@@ -31,6 +31,7 @@
 #include "daemon/recovery.h"
 #include "daemon/runtime_folder.h"
 #include "daemon/supervisor.h"
+#include "daemon/troubles.h"
 #include "journal/folder.h"
 #include "shm/watermarks.h"
 
@@ -89,7 +90,7 @@ class Server {
   Result<bool> serve_one_region();
   Flusher::End drain(Flusher& flusher, const std::shared_ptr<shm::Region>& region);
   void leave(shm::Region& region, Flusher::End end);
-  ControlSettings settings() const;
+  ControlSettings settings();
 
   const Options& options_;
   const Supervisor& supervisor_;
@@ -98,6 +99,7 @@ class Server {
   Fd signals_, event_, folder_lock_, runtime_lock_;
   std::optional<journal::Folder> folder_;
   Rights rights_;
+  Troubles troubles_;
   std::unique_ptr<Metrics> metrics_;  // null: off
   std::string runtime_folder_;
   int exit_code_ = kExitOk;
@@ -130,7 +132,7 @@ Result<void> Server::take_folder() {
   if (!lock) return lock.error();
   folder_lock_ = std::move(*lock);
   if (!options_.metrics.empty()) {
-    auto metrics = Metrics::listen(options_.metrics, started_us_);
+    auto metrics = Metrics::listen(options_.metrics, started_us_, troubles_);
     if (!metrics) return metrics.error();
     metrics_ = std::move(*metrics);
   }
@@ -140,9 +142,9 @@ Result<void> Server::take_folder() {
   return start_logging_to_file(folder_->path() + "/optjournald.log", options_.level);
 }
 
-ControlSettings Server::settings() const {
-  return {folder_->path(),       runtime_folder_, rights_,     options_.embedded,
-          options_.idle_exit_ms, started_us_,     &supervisor_};
+ControlSettings Server::settings() {
+  return {folder_->path(),       runtime_folder_, rights_,      options_.embedded,
+          options_.idle_exit_ms, started_us_,     &supervisor_, &troubles_};
 }
 
 Result<bool> Server::serve_one_region() {
@@ -156,9 +158,9 @@ Result<bool> Server::serve_one_region() {
   const std::shared_ptr<shm::Region> region = opened->region;
   shm::set_degraded(*region, 0);
   Flusher flusher(region, std::move(opened->writer), options_.sync_window_ms * kNsPerMs,
-                  event_.get());
-  OrphanKeeper orphans(*folder_, region, {options_.orphans, options_.orphan_grace_ms},
-                       event_.get());
+                  event_.get(), troubles_);
+  OrphanKeeper orphans(*folder_, region, {options_.orphans, options_.orphan_grace_ms}, event_.get(),
+                       troubles_);
   auto control = Control::start(settings(), region, flusher, orphans, signals_.get(), event_.get());
   if (!control) return control.error();
   const Metrics::Serving told(metrics_.get(), *folder_, region, flusher);

@@ -60,6 +60,7 @@ struct Writer::Impl {
   std::uint64_t next_seq = 0;
   std::uint64_t synced_through = 0;
   std::optional<Error> suspect;  // the first error since the last restart
+  bool failed_in_sync = false;
   std::vector<std::byte> frame;
 
   explicit Impl(const WriterOptions& o)
@@ -223,6 +224,7 @@ void Writer::Impl::give_back_rest() {
 Result<void> Writer::Impl::sync_current() {
   if (!current.unsynced) return {};
   if (fs.fdatasync(current.fd.get()) != 0) {
+    failed_in_sync = !suspect;
     return fail(io_error(path_of(current.name) + ": cannot sync what was written (records " +
                              std::to_string(synced_through) + " to " + std::to_string(next_seq) +
                              ")",
@@ -348,6 +350,7 @@ Result<void> Writer::write_idle_marker(std::int64_t time_us) {
 
 Result<void> Writer::restart() {
   Impl& impl = *impl_;
+  impl.failed_in_sync = false;
   if (const auto started = impl.start_segment(impl.synced_through, 0); !started) {
     return impl.fail(started.error());
   }
@@ -356,6 +359,7 @@ Result<void> Writer::restart() {
   return {};
 }
 
+bool Writer::failed_in_sync() const { return impl_->failed_in_sync; }
 std::uint64_t Writer::next_seq() const { return impl_->next_seq; }
 std::uint64_t Writer::synced_through() const { return impl_->synced_through; }
 std::uint64_t Writer::segment_count() const { return impl_->known.size(); }

@@ -63,6 +63,10 @@ class Writer {
   // again.
   Result<void> restart();
 
+  // Was the last failure one of syncing what was written? That may also be write_batch()'s, in
+  // front of a new segment.
+  bool failed_in_sync() const;
+
   std::uint64_t next_seq() const;
   std::uint64_t synced_through() const;
   std::uint64_t segment_count() const;

@@ -55,6 +55,8 @@ class Encoder {
 
 // Writes the header into bytes made by an Encoder. REQUIRES: record.size() >= kRecordHeaderBytes.
 void stamp(std::span<std::byte> record, const RecordHeader& header);
+// The header of any bytes. REQUIRES: as stamp().
+RecordHeader header_of(std::span<const std::byte> record);
 
 struct DecodedRecord {
   RecordHeader header;

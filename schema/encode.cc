@@ -382,4 +382,11 @@ void stamp(std::span<std::byte> record, const RecordHeader& header) {
   std::memcpy(record.data(), &header, kRecordHeaderBytes);
 }
 
+RecordHeader header_of(std::span<const std::byte> record) {
+  OJ_CHECK(record.size() >= kRecordHeaderBytes);
+  RecordHeader header;
+  std::memcpy(&header, record.data(), kRecordHeaderBytes);
+  return header;
+}
+
 }  // namespace oj::schema

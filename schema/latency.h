@@ -8,6 +8,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -25,9 +27,11 @@ constexpr std::uint64_t latency_bound_ns(std::size_t bucket) {
 }
 
 constexpr std::size_t latency_bucket(std::uint64_t ns) {
-  std::size_t bucket = 0;
-  while (ns > latency_bound_ns(bucket)) ++bucket;
-  return bucket;
+  if (ns <= latency_bound_ns(0)) return 0;
+  // ns lies above the bound of an even bucket, a power of two, and not above the next one's.
+  const auto even = std::min((static_cast<std::size_t>(std::bit_width(ns - 1)) - 1 - 14) * 2,
+                             kLatencyBuckets - 2);
+  return ns <= latency_bound_ns(even + 1) ? even + 1 : even + 2;
 }
 
 // The bound below which `share` (0 to 1) of what was counted lies; 0 if nothing was.

@@ -7,16 +7,21 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,13 +64,14 @@ class Daemon:
         return self.process.wait(WATCHDOG_S)
 
 
-def start_daemon(folder: Path, *options: str) -> Daemon:
+def start_daemon(folder: Path, *options: str, environment: dict[str, str] | None = None) -> Daemon:
     told = folder.parent / "daemon.txt"
     with told.open("wb") as file:
         process = subprocess.Popen(
             [PROGRAMS / "optjournald", "--metrics", "0", *options, folder],
             stdout=file,
             stderr=file,
+            env={**os.environ, **(environment or {})},
         )
     wait_until(
         lambda: "metrics at " in told.read_text() or process.poll() is not None, "the daemon serves"
@@ -108,3 +114,63 @@ def start_worker(folder: Path, trials: int, then: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+class Prometheus:
+    def __init__(self, folder: Path, target: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+        folder.mkdir()
+        config = folder / "prometheus.yml"
+        config.write_text(
+            "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
+            f"rule_files: ['{ROOT}/docs/prometheus/alerts.yml']\n"
+            "scrape_configs:\n  - job_name: optjournal\n"
+            f"    static_configs: [{{targets: ['{target}']}}]\n"
+        )
+        self.output = (folder / "output").open("wb")
+        self.process = subprocess.Popen(
+            [
+                prometheus_program("prometheus"),
+                f"--config.file={config}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address={self.address}",
+            ],
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+        )
+        wait_until(self.ready, "Prometheus answers")
+
+    def ready(self) -> bool:
+        assert self.process.poll() is None, "Prometheus ended"
+        try:
+            return bool(urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=5))
+        except OSError:
+            return False
+
+    def ask(self, expression: str) -> list[dict[str, Any]]:
+        """The samples of an instant query. An error of the query is one of the test."""
+        query = urllib.parse.urlencode({"query": expression})
+        try:
+            url = f"http://{self.address}/api/v1/query?{query}"
+            with urllib.request.urlopen(url, timeout=WATCHDOG_S) as answer:
+                return list(json.load(answer)["data"]["result"])
+        except urllib.error.HTTPError as refused:
+            raise AssertionError(f"{expression}: {refused.read().decode()}") from refused
+
+    def value(self, expression: str) -> float | None:
+        samples = self.ask(expression)
+        return float(samples[0]["value"][1]) if len(samples) == 1 else None
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(WATCHDOG_S)
+        self.output.close()
+
+
+@pytest.fixture
+def prometheus(daemon: Daemon, tmp_path: Path) -> Iterator[Prometheus]:
+    started = Prometheus(tmp_path / "prometheus", daemon.url.split("/")[2])
+    yield started
+    started.stop()

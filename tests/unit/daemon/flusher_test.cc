@@ -35,9 +35,15 @@
 
 // The system's, unless a test holds whoever calls it.
 std::atomic<bool> hold_fdatasync{false}, held_in_fdatasync{false};
+std::atomic<int> failures_of_fdatasync{0}, errno_of_fdatasync{EIO};
 extern "C" int fdatasync(int fd) {
   held_in_fdatasync = hold_fdatasync.load();
   while (hold_fdatasync) usleep(200);
+  if (failures_of_fdatasync > 0) {
+    --failures_of_fdatasync;
+    errno = errno_of_fdatasync;
+    return -1;
+  }
   return static_cast<int>(syscall(SYS_fdatasync, fd));
 }
 
@@ -69,7 +75,7 @@ class FlusherOfARegion : public ::testing::Test {
     auto region = shm::Region::create(memory_ + "/region-1", how);
     ASSERT_TRUE(region) << region.error().message;
     region_ = std::move(*region);
-    flusher_.emplace(region_, std::move(*writer), 1'000'000, event_.get());
+    flusher_.emplace(region_, std::move(*writer), 1'000'000, event_.get(), troubles_);
     worker_ = take_slot();
   }
   void TearDown() override {
@@ -116,6 +122,7 @@ class FlusherOfARegion : public ::testing::Test {
 
   std::string disk_ = "/tmp/oj-unit-XXXXXX", memory_ = "/dev/shm/oj-unit-XXXXXX";
   Fd event_{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  Troubles troubles_;
   std::optional<journal::Folder> folder_;
   std::shared_ptr<shm::Region> region_;
   std::optional<Flusher> flusher_;
@@ -171,6 +178,7 @@ TEST_F(FlusherOfARegion, WritesADamagedRecordAsATombstone) {
   flusher_->start();
   EXPECT_EQ(drain(), Flusher::End::kDrained);
   EXPECT_EQ(flusher_->statistics().tombstones.load(std::memory_order_relaxed), 1u);
+  EXPECT_EQ(troubles_.of(Trouble::kDamagedRecord), 1u);
   const std::vector<std::string> records = on_disk();
   ASSERT_EQ(records.size(), 3u);
   EXPECT_EQ(records[0], "before");
@@ -181,6 +189,53 @@ TEST_F(FlusherOfARegion, WritesADamagedRecordAsATombstone) {
   ASSERT_TRUE(decoded) << decoded.error().message;
   EXPECT_EQ(decoded->header.session, 0u);
   EXPECT_TRUE(std::holds_alternative<schema::Tombstone>(decoded->operations[0]));
+}
+
+// A record that was appended `age_us` before now.
+std::string appended_ago(std::int64_t age_us) {
+  schema::Encoder encoder;
+  const auto record = encoder.encode(schema::Operation{schema::Tombstone{"no matter"}});
+  schema::stamp(record, {1, 1, utc_us() - age_us});
+  return {reinterpret_cast<const char*>(record.data()), record.size()};
+}
+
+TEST_F(FlusherOfARegion, CountsEachRecordFromItsAppendToItsSync) {
+  constexpr std::int64_t kHourUs = 3'600'000'000;
+  shm::Producer producer(region_, worker_);
+  for (int i = 0; i < 9; ++i) publish(producer, appended_ago(20'000'000));
+  publish(producer, appended_ago(-kHourUs));  // the future
+  publish(producer, appended_ago(25 * kHourUs));
+  publish(producer, "without a header");
+  failures_of_fdatasync = 1;  // what is written again is counted once
+  flusher_->start();
+  EXPECT_EQ(drain(), Flusher::End::kDrained);
+  EXPECT_EQ(on_disk().size(), 12u);
+  const AppendTimes& times = flusher_->append_times();
+  std::uint64_t counted = 0;
+  for (std::size_t i = 0; i < times.buckets().size(); ++i) {
+    const std::uint64_t here = times.buckets()[i].load(std::memory_order_relaxed);
+    counted += here;
+    if (i < schema::latency_bucket(20 * kNsPerS)) {
+      EXPECT_EQ(here, 0u) << i;
+    }
+  }
+  EXPECT_EQ(counted, 9u);
+  EXPECT_GE(times.total_ns(), 9u * 20 * kNsPerS);
+  EXPECT_EQ(times.untimed(), 3u);
+  EXPECT_EQ(troubles_.of(Trouble::kSync), 1u);
+}
+
+TEST_F(FlusherOfARegion, CountsFailuresByWhatFailed) {
+  shm::Producer producer(region_, worker_);
+  publish(producer, "record");
+  errno_of_fdatasync = ENOSPC;
+  failures_of_fdatasync = 1;
+  flusher_->start();
+  EXPECT_EQ(drain(), Flusher::End::kDrained);
+  errno_of_fdatasync = EIO;
+  EXPECT_EQ(troubles_.of(Trouble::kDiskFull), 1u);
+  EXPECT_EQ(troubles_.of(Trouble::kSync), 0u);
+  EXPECT_EQ(troubles_.of(Trouble::kWrite), 0u);
 }
 
 TEST_F(FlusherOfARegion, FreesTheSlotsThatItIsTold) {
