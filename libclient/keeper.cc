@@ -96,7 +96,7 @@ void Keeper::run() {
       sleep_until_something_happens();
       continue;
     }
-    set_tied(false);
+    set_tied_to(0);
     const Deadline deadline =
         Deadline::in_ms(std::max<std::int64_t>(session_.options.open_timeout_ms, 1'000));
     Result<void> tied = tie(deadline, std::move(current));
@@ -149,7 +149,7 @@ Result<void> Keeper::tie(Deadline deadline, std::shared_ptr<Attachment> before) 
     }
   }
   set_trouble(std::nullopt);
-  set_tied(true);
+  set_tied_to(welcome.daemon_pid);
   return {};
 }
 
@@ -194,7 +194,7 @@ bool Keeper::wait_for_another(std::uint64_t number, Deadline deadline) {
 
 bool Keeper::wait_tied(Deadline deadline) {
   std::unique_lock lock(mutex_);
-  return wait_until(changed_, lock, deadline, [&] { return tied_; });
+  return wait_until(changed_, lock, deadline, [&] { return daemon_pid_ != 0; });
 }
 
 std::optional<Keeper::Trouble> Keeper::trouble() const {
@@ -212,9 +212,14 @@ void Keeper::set_trouble(std::optional<std::string> text) {
   trouble_ = Trouble{std::move(*text), since_ns};
 }
 
-void Keeper::set_tied(bool tied) {
+std::uint32_t Keeper::daemon_pid() const {
   const std::lock_guard lock(mutex_);
-  tied_ = tied;
+  return daemon_pid_;
+}
+
+void Keeper::set_tied_to(std::uint32_t daemon_pid) {
+  const std::lock_guard lock(mutex_);
+  daemon_pid_ = daemon_pid;
   changed_.notify_all();
 }
 

@@ -53,6 +53,8 @@ class Keeper {
   bool wait_for_another(std::uint64_t number, Deadline deadline);
   // Until a daemon is at the other end. False: not until the deadline.
   bool wait_tied(Deadline deadline);
+  // Of the daemon at the other end; 0: there is none. For people: it may be of another namespace.
+  std::uint32_t daemon_pid() const;
 
   // Why there is no daemon, and since when, if there is none and it could not be helped so far.
   struct Trouble {
@@ -68,7 +70,7 @@ class Keeper {
   Result<void> change_attachment(const Joined& joined, const std::shared_ptr<Attachment>& before);
   bool wants_another(std::uint64_t number) const;
   void set_trouble(std::optional<std::string> text);
-  void set_tied(bool tied);
+  void set_tied_to(std::uint32_t daemon_pid);
 
   const Session session_;
   const AfterChange after_change_;
@@ -79,7 +81,7 @@ class Keeper {
       0};                     // the highest number that ask_for_another() was called with
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
-  bool tied_ = false;
+  std::uint32_t daemon_pid_ = 0;
   std::optional<Trouble> trouble_;
   std::thread thread_;
 };

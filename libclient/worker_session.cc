@@ -155,7 +155,8 @@ Result<void> WorkerSession::wait_for_room(Deadline deadline) {
   if (!attachment || attachment->lost() || attachment->session != missed.session) return {};
   if (deadline.passed()) {
     return Error{Code::kBusy, location_.text + ": " + shm::describe_full(*attachment->region) +
-                                  "; waited " + seconds(monotonic_ns() - missed.since_ns)};
+                                  "; waited " + seconds(monotonic_ns() - missed.since_ns) +
+                                  " for " + daemon()};
   }
   if (auto daemon = check_daemon(); !daemon) return daemon.error();
   (void)shm::wait_for_room(attachment->region, missed.room_made, next_look(deadline));
@@ -182,6 +183,11 @@ Result<std::shared_ptr<Attachment>> WorkerSession::usable_attachment(Deadline de
       return done.error();
     }
   }
+}
+
+std::string WorkerSession::daemon() const {
+  const std::uint32_t pid = keeper_.daemon_pid();
+  return pid == 0 ? "the next daemon" : "daemon " + std::to_string(pid);
 }
 
 Result<void> WorkerSession::check_daemon() const {
@@ -230,9 +236,9 @@ Result<void> WorkerSession::wait_synced(std::uint64_t seq_end, Deadline deadline
     }
     if (deadline.passed()) {
       const std::uint64_t synced = synced_end();
-      return Error{Code::kBusy,
-                   location_.text + ": not synced until the deadline: synced stands at " +
-                       std::to_string(synced) + ", asked for " + std::to_string(seq_end)};
+      return Error{Code::kBusy, location_.text + ": not synced until the deadline by " + daemon() +
+                                    ": synced stands at " + std::to_string(synced) +
+                                    ", asked for " + std::to_string(seq_end)};
     }
   }
 }

@@ -48,6 +48,7 @@ class WorkerSession final : public ProcessSession {
   Result<std::shared_ptr<Attachment>> usable_attachment(Deadline deadline);
   // That there is no daemon, once that has lasted longer than one may take to open.
   Result<void> check_daemon() const;
+  std::string daemon() const;  // "daemon 1234", for messages
 
   const Location& location_;
   const OpenOptions& options_;

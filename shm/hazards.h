@@ -78,11 +78,14 @@ class Hazards {
   // Daemon, after raise_retained(): calls mark(first, count) for each pin; both may be anything.
   template <class Mark>
   void each(const Mark& mark) const noexcept {
-    for (std::uint32_t slot = 0; slot < count_; ++slot) {
-      for (const auto& hazard : slots_[slot].hazards) {
-        const std::uint64_t word = hazard.load(std::memory_order_seq_cst);  // pair: pin, unpin
-        if (word != 0) mark((word & 0xffffffff) - 1, word >> kHazardCountShift);
-      }
+    for (std::uint32_t slot = 0; slot < count_; ++slot) each_of(slot, mark);
+  }
+  // The pins of one slot.
+  template <class Mark>
+  void each_of(std::uint32_t slot, const Mark& mark) const noexcept {
+    for (const auto& hazard : slots_[slot].hazards) {
+      const std::uint64_t word = hazard.load(std::memory_order_seq_cst);  // pair: pin, unpin
+      if (word != 0) mark((word & 0xffffffff) - 1, word >> kHazardCountShift);
     }
   }
 

@@ -96,7 +96,8 @@ struct Watermarks {
   // Producers: near the end of what is published; may go back.
   alignas(kLinePairBytes) Atomic<std::uint64_t> hint;
 
-  // Daemon: first seq not on stable storage, and CLOCK_MONOTONIC when it last moved, for messages.
+  // Daemon: first seq not on stable storage, and, for messages, CLOCK_MONOTONIC when it last moved
+  // or the region was made.
   alignas(kLinePairBytes) Atomic<std::uint64_t> synced;
   Atomic<std::int64_t> synced_at_ns;
 

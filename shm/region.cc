@@ -18,6 +18,7 @@
 #include <boost/interprocess/exceptions.hpp>
 #include <boost/interprocess/mapped_region.hpp>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "shm/lost_pages.h"
 #include "shm/views.h"
@@ -186,6 +187,7 @@ void fill(const Region& region, const HeaderFields& fields) {
        {&marks.hint, &marks.synced, &marks.written, &marks.retained, &marks.synced_seen}) {
     mark->store(fields.first_seq, std::memory_order_relaxed);  // init
   }
+  marks.synced_at_ns.store(monotonic_ns(), std::memory_order_relaxed);  // init
   for (std::uint32_t i = 0; i < fields.worker_slots; ++i) {
     view.slot(i).state.store(std::uint64_t{1} << kSlotIncarnationShift,
                              std::memory_order_relaxed);  // init: FREE, life 1

@@ -2,9 +2,8 @@
 #include "shm/watermarks.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
-#include <map>
-#include <utility>
 #include <vector>
 
 #include "shm/views.h"
@@ -49,6 +48,68 @@ void ask_daemon(ProductionWatermarks& marks) noexcept {
 void wake_all(Production::Atomic<std::uint32_t>& word) noexcept {
   word.fetch_add(kWakeStep, std::memory_order_seq_cst);  // pair: sleep
   Production::futex_wake_all(word);
+}
+
+// "synced stands at 17 for 3.2 s"
+std::string describe_synced(const RegionView& view) {
+  const std::int64_t since_ns = view.marks().synced_at_ns.load(std::memory_order_relaxed);  // stat
+  std::string text = "synced stands at " +
+                     std::to_string(view.marks().synced.load(std::memory_order_relaxed));  // stat
+  if (since_ns > 0) {
+    std::array<char, 32> seconds{};
+    std::snprintf(seconds.data(), seconds.size(), " for %.1f s",
+                  static_cast<double>(monotonic_ns() - since_ns) / kNsPerS);
+    text += seconds.data();
+  }
+  return text;
+}
+
+struct Holding {
+  SlotTable::Snapshot who;
+  std::uint64_t writes = 0, reads = 0, waiting = 0;  // chunks
+  std::uint64_t total() const { return writes + reads + waiting; }
+};
+
+// Whoever holds chunks, most first.
+std::vector<Holding> holdings(const RegionView& view, const SlotTable& slots) {
+  std::vector<Holding> all(slots.size());
+  for (std::uint32_t slot = 0; slot < slots.size(); ++slot) {
+    all[slot].who = slots.snapshot(slot);
+    view.hazards().each_of(slot, [&](std::uint64_t first, std::uint64_t count) {
+      const std::uint64_t chunks = view.pool().count();
+      if (first < chunks) all[slot].reads += std::min(count, chunks - first);
+    });
+  }
+  for (std::uint64_t chunk = 0; chunk < view.pool().count(); ++chunk) {
+    const std::uint64_t word = view.pool().owner(chunk);
+    if (owner_slot(word) >= slots.size()) continue;
+    Holding& owner = all[owner_slot(word)];
+    if (((word ^ owner.who.slot.incarnation) & kOwnerIncarnationMask) != 0) continue;  // has ended
+    if (chunk_state(word) == ChunkState::kOwned) ++owner.writes;
+    if (chunk_state(word) == ChunkState::kSealed) ++owner.waiting;
+  }
+  std::erase_if(all, [](const Holding& one) { return one.total() == 0; });
+  std::sort(all.begin(), all.end(),
+            [](const Holding& a, const Holding& b) { return a.total() > b.total(); });
+  return all;
+}
+
+std::string describe_holders(const Region& region) {
+  constexpr std::size_t kNamedMax = 4;
+  const SlotTable slots(std::const_pointer_cast<Region>(
+      std::shared_ptr<const Region>(&region, [](const Region*) {})));
+  const std::vector<Holding> all = holdings(RegionView(region), slots);
+  std::string text;
+  for (std::size_t i = 0; i < all.size() && i < kNamedMax; ++i) {
+    const SlotIdentity& who = all[i].who.identity;
+    text += "; session " + std::to_string(who.session) + " (pid " + std::to_string(who.pid) +
+            ", uid " + std::to_string(who.uid) + (who.command.empty() ? "" : ", " + who.command) +
+            ") filled " + std::to_string(all[i].waiting) + " that wait, writes " +
+            std::to_string(all[i].writes) + " and reads " + std::to_string(all[i].reads);
+  }
+  if (all.size() > kNamedMax)
+    text += "; " + std::to_string(all.size() - kNamedMax) + " others have fewer";
+  return text;
 }
 
 }  // namespace
@@ -142,45 +203,22 @@ std::string describe_full(const Region& region) {
   const std::uint64_t on_disk = synced(region);
   const std::uint64_t waiting = end > on_disk ? end - on_disk : 0;
   if (waiting >= ring.count()) {
-    const std::int64_t since = view.marks().synced_at_ns.load(std::memory_order_relaxed);  // stat
-    char seconds[32];
-    std::snprintf(seconds, sizeof seconds, "%.1f",
-                  static_cast<double>(monotonic_ns() - since) / 1e9);
     return "the order ring is full: " + std::to_string(waiting) + " of " +
-           std::to_string(ring.count()) + " records not yet on disk, synced stands at " +
-           std::to_string(on_disk) + (since > 0 ? std::string(" for ") + seconds + " s" : "");
+           std::to_string(ring.count()) + " records not yet on disk, " + describe_synced(view);
   }
   const ChunkPool<Production> pool = view.pool();
-  std::map<std::uint32_t, std::uint64_t> held;  // chunks by worker slot
   std::uint64_t empty = 0, sealed = 0;
   for (std::uint64_t chunk = 0; chunk < pool.count(); ++chunk) {
-    const std::uint64_t word = pool.owner(chunk);
-    if (chunk_state(word) == ChunkState::kEmpty) ++empty;
-    if (chunk_state(word) == ChunkState::kSealed) ++sealed;
-    if (chunk_state(word) == ChunkState::kOwned) ++held[owner_slot(word)];
+    const ChunkState state = chunk_state(pool.owner(chunk));
+    if (state == ChunkState::kEmpty) ++empty;
+    if (state == ChunkState::kSealed) ++sealed;
   }
-  std::string text = std::string("the chunk pool is ") + (empty == 0 ? "full" : "too full") +
-                     ": of " + std::to_string(pool.count()) + " chunks of " +
-                     std::to_string(pool.chunk_bytes()) + " bytes " + std::to_string(empty) +
-                     " are free, " + std::to_string(sealed) +
-                     " wait for the disk or for a reader, and workers hold " +
-                     std::to_string(pool.count() - empty - sealed);
-  std::vector<std::pair<std::uint64_t, std::uint32_t>> most;
-  for (const auto& [slot, count] : held) most.emplace_back(count, slot);
-  std::sort(most.rbegin(), most.rend());
-  const SlotTable slots(std::const_pointer_cast<Region>(
-      std::shared_ptr<const Region>(&region, [](const Region*) {})));
-  for (std::size_t i = 0; i < most.size() && i < 4; ++i) {
-    const auto& [count, slot] = most[i];
-    text += (i == 0 ? ": " : ", ") + std::string("slot ") + std::to_string(slot);
-    if (slot < slots.size()) {
-      const SlotIdentity who = slots.snapshot(slot).identity;
-      text += " (pid " + std::to_string(who.pid) + (who.command.empty() ? "" : ", " + who.command) +
-              ")";
-    }
-    text += " holds " + std::to_string(count);
-  }
-  return text;
+  return std::string("the chunk pool is ") + (empty == 0 ? "full" : "too full") + ": of " +
+         std::to_string(pool.count()) + " chunks of " + std::to_string(pool.chunk_bytes()) +
+         " bytes " + std::to_string(empty) + " are free, " + std::to_string(sealed) +
+         " wait for the disk or for a reader, and workers hold " +
+         std::to_string(pool.count() - empty - sealed) + "; " + describe_synced(view) +
+         describe_holders(region);
 }
 
 Waited daemon_wait_published(const std::shared_ptr<Region>& region, std::uint64_t seq,

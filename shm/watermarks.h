@@ -74,9 +74,11 @@ Waited wait_synced(const std::shared_ptr<Region>& region, std::uint64_t seq_end,
 // began. Tells the daemon. Room is for everybody, so the next attempt may find it taken.
 Waited wait_for_room(const std::shared_ptr<Region>& region, std::uint64_t room_made,
                      Deadline deadline) noexcept;
-// Who holds what, for the error after wait_for_room() failed: "the order ring is full: 4096 of 4096
-// records not yet on disk, synced stands at 17 for 3.2 s", or "the chunk pool is full: ... slot 3
-// (pid 71, python) holds 12 chunks, ...".
+// Which is full, for how long nothing was synced, and who holds what, for the error after
+// wait_for_room() failed: "the order ring is full: 4096 of 4096 records not yet on disk, synced
+// stands at 17 for 3.2 s", or "the chunk pool is full: of 64 chunks of 4096 bytes 0 are free, 52
+// wait for the disk or for a reader, and workers hold 12; synced stands at 17 for 3.2 s; session 5
+// (pid 71, uid 1000, python) filled 30 that wait, writes 12 and reads 2; ...".
 std::string describe_full(const Region& region);
 
 // Daemon. Sleeps until something at or after `seq` is published or a worker asks for room or

@@ -5,7 +5,9 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import ctypes
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -72,6 +74,69 @@ def test_more_memory_than_there_is(location: Path) -> None:
     with pytest.raises(JournalError, match=r"\d") as caught:
         JournalStorage(location, pool_bytes=1 << 50)
     assert str(1 << 50) in str(caught.value).replace(",", "") or "1 PiB" in str(caught.value)
+
+
+CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
+
+
+def _open_with_small(place: str, mounted_bytes: int, location: Path) -> str:
+    """What opening says in a mount namespace in which `place` has so many bytes."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    size = f"size={mounted_bytes}".encode()
+    if (
+        libc.unshare(CLONE_NEWNS)
+        or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+        or libc.mount(b"tmpfs", place.encode(), b"tmpfs", 0, size)
+    ):
+        return f"no mount namespace: {os.strerror(ctypes.get_errno())}"
+    os.environ.pop("XDG_RUNTIME_DIR", None)
+    try:
+        JournalStorage(location, idle_exit=0).close()
+    except JournalError as error:
+        return f"{error.code}: {error}"
+    return "opened"
+
+
+@pytest.mark.parametrize("short_of", ["memory", "disk"])
+def test_too_little_room_is_told_in_bytes(tmp_path: Path, short_of: str) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    place = "/dev/shm" if short_of == "memory" else str(disk)
+    ((said),) = run_together(_open_with_small, [(place, 512 << 10, disk / "journal")])
+    if said.startswith("no mount namespace"):
+        pytest.skip(said)
+    assert said.startswith("busy: "), said
+    assert {"memory": "not enough memory", "disk": "no room"}[short_of] in said
+    assert place in said
+    needed, available = sorted(map(int, re.findall(r"\b\d{5,8}\b", said)), reverse=True)
+    assert needed > 512 << 10 >= available > 0
+
+
+def test_a_full_region_says_who_holds_it_and_for_how_long(location: Path) -> None:
+    options: dict[str, Any] = {"durability": "published", "pool_bytes": 256 << 10, "idle_exit": 0}
+    with JournalStorage(location, timeout=0.2, **options) as storage:
+        study = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE])
+        daemon = storage.status()["daemon_pid"]
+        os.kill(daemon, signal.SIGSTOP)
+        written = 0
+        try:
+            while True:
+                storage.set_study_user_attr(study, "key", [written + 1] * 1000)
+                written += 1
+        except optjournal.BusyError as error:
+            said = f"{error.code}: {error}"
+        finally:
+            os.kill(daemon, signal.SIGCONT)
+        assert said.startswith(f"busy: {location}: the chunk pool is ")
+        assert re.search(r"; synced stands at \d+ for \d+\.\d s; session \d+ ", said), said
+        assert re.search(
+            rf" \(pid {os.getpid()}, uid {os.getuid()}, .*\) filled \d+ that wait", said
+        ), said
+        assert re.search(rf"; waited 0\.\d s for daemon {daemon}$", said), said
+        assert storage.get_study_user_attrs(study) == {"key": [written] * 1000}
+        storage.sync()
+        storage.set_study_user_attr(study, "key", "there is room again")
+        assert storage.get_study_user_attrs(study) == {"key": "there is room again"}
 
 
 @pytest.mark.parametrize(

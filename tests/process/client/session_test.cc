@@ -90,6 +90,9 @@ TEST(Session, SaysThatARecordIsPublishedButNotSyncedUntilTheDeadline) {
   EXPECT_EQ(appended.error().code, Code::kBusy);
   EXPECT_NE(appended.error().message.find("published as record"), std::string::npos)
       << appended.error().message;
+  EXPECT_NE(appended.error().message.find("by daemon " + std::to_string(journal.daemon())),
+            std::string::npos)
+      << appended.error().message;
   journal.signal_daemon(SIGCONT);
   EXPECT_TRUE(session->wait_synced(session->published_end(), Deadline::never()));
 }
@@ -107,7 +110,12 @@ TEST(Session, SaysWhichIsFullAndGoesOnWhenThereIsRoom) {
         append_number(**session, published, Durability::kPublished, Deadline::in_ms(50));
     if (appended) continue;
     EXPECT_EQ(appended.error().code, Code::kBusy);
-    EXPECT_NE(appended.error().message.find("full"), std::string::npos) << appended.error().message;
+    const std::string& message = appended.error().message;
+    // For how long, and whom it waits for.
+    EXPECT_NE(message.find("the order ring is full: "), std::string::npos) << message;
+    EXPECT_NE(message.find("synced stands at 0 for "), std::string::npos) << message;
+    EXPECT_NE(message.find(" s for daemon " + std::to_string(journal.daemon())), std::string::npos)
+        << message;
     break;
   }
   EXPECT_GT(published, 100);
@@ -115,6 +123,39 @@ TEST(Session, SaysWhichIsFullAndGoesOnWhenThereIsRoom) {
   auto appended = append_number(**session, published, Durability::kPublished, Deadline::never());
   ASSERT_TRUE(appended) << appended.error().message;
   EXPECT_EQ(read_numbers(**session, 0), first_numbers(published + 1));
+}
+
+TEST(Session, SaysWhoHoldsTheChunkPoolWhenItIsFull) {
+  JournalUnderTest journal;
+  OpenOptions options = journal.options();
+  options.pool_bytes = 256 * 1024;
+  auto session = Session::open(journal.path(), options);
+  auto reader = Session::open(journal.path(), options);
+  ASSERT_TRUE(session && reader);
+  ASSERT_TRUE(append_number(**session, 0, Durability::kPublished, Deadline::never()));
+  EXPECT_EQ(read_numbers(**reader, 0), first_numbers(1));  // keeps a chunk in hand
+  journal.signal_daemon(SIGSTOP);
+  const std::string text(3000, 'x');
+  schema::Value value;
+  value.kind = schema::Value::Kind::kText;
+  value.text = text;
+  schema::Encoder encoder;
+  Result<Appended> appended = Appended{};
+  while (appended) {
+    appended = (*session)->append(encoder.encode(schema::SetStudyUserAttr{7, {"text", value}}),
+                                  Durability::kPublished, Deadline::in_ms(50));
+  }
+  journal.signal_daemon(SIGCONT);
+  EXPECT_EQ(appended.error().code, Code::kBusy);
+  const std::string& message = appended.error().message;
+  EXPECT_NE(message.find("the chunk pool is "), std::string::npos) << message;
+  EXPECT_NE(message.find(" s; session "), std::string::npos) << message;
+  EXPECT_NE(message.find("; session " + std::to_string((*reader)->id()) + " (pid " +
+                         std::to_string(::getpid()) + ", uid " + std::to_string(::getuid())),
+            std::string::npos)
+      << message;
+  EXPECT_NE(message.find(" s for daemon " + std::to_string(journal.daemon())), std::string::npos)
+      << message;
 }
 
 TEST(Session, RefusesARecordThatIsTooLong) {

@@ -95,7 +95,9 @@ TEST(Disk, WithoutRoomForASegmentIsAnErrorAtTheStart) {
   if (!mount_tmpfs(scratch.folder(), 256u << 10)) GTEST_SKIP() << "no mount namespace of our own";
   Daemon daemon(scratch);
   EXPECT_EQ(daemon.wait(), 4) << daemon.said();
-  EXPECT_NE(daemon.said().find("bytes"), std::string::npos) << daemon.said();
+  EXPECT_NE(daemon.said().find("no room for a new segment: needs "), std::string::npos)
+      << daemon.said();
+  EXPECT_NE(daemon.said().find(" bytes, available are "), std::string::npos) << daemon.said();
 }
 
 }  // namespace

@@ -122,10 +122,23 @@ TEST(Append, SaysThatThePoolIsFullAndWhoHoldsIt) {
                 "the chunk pool is full: of 4 chunks of 4096 bytes 0 are free, 4 wait"),
             std::string::npos)
       << describe_full(*region);
+  EXPECT_NE(describe_full(*region).find("; synced stands at 0 for 0."), std::string::npos)
+      << describe_full(*region);
+  EXPECT_NE(describe_full(*region).find("filled 4 that wait, writes 0 and reads 0"),
+            std::string::npos)
+      << describe_full(*region);
+  EXPECT_EQ(second.reader.read(0).found, Found::kRecord);  // and keeps its chunk
+  EXPECT_NE(describe_full(*region).find("; session 1 (pid 71, uid 0, worker) filled 0 that wait, "
+                                        "writes 0 and reads 1"),
+            std::string::npos)
+      << describe_full(*region);
+  second.reader.unpin();
   flusher.flush(4);
   EXPECT_EQ(flusher.free_chunks(), 4u);
   EXPECT_EQ(second.append("x"), Full::kNo);
-  EXPECT_NE(describe_full(*region).find("slot 1 (pid 71, worker) holds 1"), std::string::npos)
+  EXPECT_NE(describe_full(*region).find(
+                "(pid 71, uid 0, worker) filled 0 that wait, writes 1 and reads 0"),
+            std::string::npos)
       << describe_full(*region);
 }
 
