@@ -95,6 +95,7 @@ def work(arguments: argparse.Namespace) -> int:
 
     def interrupt(_number: int, _frame: object) -> None:
         Digits.interrupted = True
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warning has a traceback
 
     signal.signal(signal.SIGINT, interrupt)
     objective = Digits()
