@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "daemon/exit_codes.h"
+#include "daemon/logging.h"
 
 namespace oj::daemon {
 namespace {
@@ -90,7 +91,7 @@ void Announcement::failed(int exit_code, const std::string& text) {
   if (to_parent_) {
     put_all(to_parent_.get(), std::string(1, static_cast<char>(exit_code)) + text);
   } else if (!background_) {
-    put_all(STDERR_FILENO, "optjournald: " + text + "\n");
+    put_all(STDERR_FILENO, as_errors("optjournald: " + text + "\n"));
   }
   to_parent_.reset();
 }

@@ -9,6 +9,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <sstream>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <spdlog/pattern_formatter.h>
@@ -21,7 +24,46 @@
 namespace oj::daemon {
 namespace {
 
-constexpr const char* kPattern = "%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v";
+constexpr const char* kPattern = "%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %_";
+constexpr const char* kPatternOfSystemd = "%*%_";
+
+// The message in one line, whatever the names are that clients have put into it: control characters
+// as \n and \x1b, so that nobody writes lines of his own here or moves the cursor of who reads.
+class OneLineFlag : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&,
+              spdlog::memory_buf_t& out) override {
+    constexpr unsigned char kControlEnd = 0x20, kDelete = 0x7f;
+    // U+0080 to U+009F, in UTF-8.
+    constexpr unsigned char kHighControls = 0xc2, kHighControlBegin = 0x80, kHighControlEnd = 0xa0;
+    const std::string_view text(message.payload.data(), message.payload.size());
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      auto byte = static_cast<unsigned char>(text[i]);
+      const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : '\0');
+      const bool high =
+          byte == kHighControls && next >= kHighControlBegin && next < kHighControlEnd;
+      if (high) {
+        byte = next;
+        ++i;
+      }
+      if (!high && byte >= kControlEnd && byte != kDelete) {
+        out.push_back(text[i]);
+      } else if (byte == '\n') {
+        append("\\n", out);
+      } else {
+        append(fmt::format("\\x{:02x}", byte), out);
+      }
+    }
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<OneLineFlag>();
+  }
+
+ private:
+  static void append(std::string_view text, spdlog::memory_buf_t& out) {
+    out.append(text.data(), text.data() + text.size());
+  }
+};
 
 // syslog's number of a level, as systemd's journal reads it from the start of a line.
 class PriorityFlag : public spdlog::custom_flag_formatter {
@@ -42,6 +84,12 @@ class PriorityFlag : public spdlog::custom_flag_formatter {
     return std::make_unique<PriorityFlag>();
   }
 };
+
+std::unique_ptr<spdlog::formatter> formatter_of(const char* pattern) {
+  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  formatter->add_flag<PriorityFlag>('*').add_flag<OneLineFlag>('_').set_pattern(pattern);
+  return formatter;
+}
 
 // Is stderr the stream that systemd connected to its journal? $JOURNAL_STREAM is "<device>:<inode>"
 // of it.
@@ -65,21 +113,23 @@ void install(std::shared_ptr<spdlog::logger> logger, const std::string& level) {
 void start_logging_to_stderr(const std::string& level) {
   auto logger = std::make_shared<spdlog::logger>(
       "optjournald", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
-  if (stderr_is_systemds()) {
-    auto formatter = std::make_unique<spdlog::pattern_formatter>();
-    formatter->add_flag<PriorityFlag>('*').set_pattern("%*%v");
-    logger->set_formatter(std::move(formatter));
-  } else {
-    logger->set_pattern(kPattern);
-  }
+  logger->set_formatter(formatter_of(stderr_is_systemds() ? kPatternOfSystemd : kPattern));
   install(std::move(logger), level);
+}
+
+std::string as_errors(const std::string& lines) {
+  if (!stderr_is_systemds()) return lines;
+  std::string out;
+  std::istringstream in(lines);
+  for (std::string line; std::getline(in, line);) out.append("<3>").append(line).append("\n");
+  return out;
 }
 
 Result<void> start_logging_to_file(const std::string& path, const std::string& level) {
   try {
     auto sink = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(path, kLogFileBytesMax, 1);
     auto logger = std::make_shared<spdlog::logger>("optjournald", std::move(sink));
-    logger->set_pattern(kPattern);
+    logger->set_formatter(formatter_of(kPattern));
     install(std::move(logger), level);
   } catch (const std::exception& failed) {
     return Error{Code::kIo, "cannot write " + path + ": " + failed.what(), errno};

@@ -20,6 +20,9 @@ namespace oj::daemon {
 constexpr std::size_t kLogFileBytesMax = 1u << 20;
 
 void start_logging_to_stderr(const std::string& level);
+// `lines`, the last thing a daemon says that cannot serve, as they go to stderr: for systemd's
+// journal each with the priority of an error.
+std::string as_errors(const std::string& lines);
 // Also sends whatever is written to file descriptor 2 there: what a failed check or a sanitizer
 // says on its way out.
 Result<void> start_logging_to_file(const std::string& path, const std::string& level);

@@ -14,8 +14,11 @@ int main(int argc, char** argv) {
   try {
     const Parsed parsed = parse_options(argc, argv);
     if (parsed.instead) {
-      std::fputs(parsed.instead->text.c_str(),
-                 parsed.instead->exit_code == kExitOk ? stdout : stderr);
+      if (parsed.instead->exit_code == kExitOk) {
+        std::fputs(parsed.instead->text.c_str(), stdout);
+      } else {
+        std::fputs(as_errors(parsed.instead->text).c_str(), stderr);
+      }
       return parsed.instead->exit_code;
     }
     Announcement announcement;

@@ -66,6 +66,11 @@ Result<void> check_owner(const std::string& path) {
                                      std::to_string(info.st_uid) + ", not to user " +
                                      std::to_string(geteuid()) + " who serves here"};
   }
+  if ((info.st_mode & S_IWOTH) != 0 && (info.st_mode & S_ISVTX) == 0) {
+    return Error{
+        Code::kInvalid,
+        "runtime folder " + path + ": every user may change names in it; type: chmod o-w " + path};
+  }
   return {};
 }
 

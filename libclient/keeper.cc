@@ -56,11 +56,15 @@ Result<void> Keeper::start(Deadline deadline) {
   stop_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   wake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop_ || !wake_) return io_error("eventfd for " + session_.location.text, errno);
-  for (;;) {
+  for (bool first = true;; first = false) {
     Result<void> tied = tie(deadline, nullptr);
     if (tied) break;
-    // A region that was replaced between Welcome and attaching: once more.
-    if (tied.error().code != Code::kGone || deadline.passed()) return tied.error();
+    // A region that was replaced between Welcome and attaching: once more. Likewise one that was
+    // damaged in between, so that it seems to be of another boot or version: at the second time it
+    // is.
+    const Code code = tied.error().code;
+    const bool passing = code == Code::kGone || (code == Code::kIncompatible && first);
+    if (!passing || deadline.passed()) return tied.error();
     if (session_.location.service && !has_traces(session_.location)) return tied.error();
     sleep_unless_cancelled(stop_.get(), Deadline::in_ms(kPauseMsMin));
   }

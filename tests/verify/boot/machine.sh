@@ -48,6 +48,8 @@ boot() {
   # systemd-nspawn mounts a boot_id of its own over the kernel's, which a service with an instance
   # of /proc of its own does not see. A machine has one.
   while inside umount /proc/sys/kernel/random/boot_id 2>/dev/null; do :; done
+  # It marks its lines with the one that it found; systemctl status shows those of this boot only.
+  inside systemctl restart systemd-journald
 }
 # Its process 1; before, systemd-nspawn has another child.
 find_leader() { leader=$(pgrep --parent "$nspawn" --exact systemd); }

@@ -52,8 +52,12 @@ check() {
 check start starts
 check member member_attaches
 [[ $failed -eq 0 ]] || exit 1
-check outsider outsider_is_refused
+check S3-outsider outsider_is_refused
 check no-service no_service_is_told
+check S22-rights daemon_has_no_rights
+check S23-files daemon_sees_its_own_files
+check S24-network daemon_has_no_network
+check S25-exposure exposure_is_low
 start_workers 4
 check kill daemon_goes kill_daemon
 check restart daemon_goes restart_daemon
@@ -62,5 +66,7 @@ check journal messages_have_priorities
 check metrics metrics_are_served
 check stop stop_drains
 check stopped stopped_service_is_told
+check S26-configuration bad_configuration_keeps_it_down
+check foreign-boot region_of_another_boot_is_replaced
 check reboot synced_survives_reboot
 exit $failed

@@ -26,7 +26,7 @@ starts() {
   inside systemctl enable --quiet --now "$unit" || return
   serves || return
   echo "$(property StatusText) ($(property Type), user $(property User), watchdog" \
-    "$(property WatchdogUSec))"
+    "$(property WatchdogUSec), enabled: $(inside systemctl is-enabled "$unit"))"
 }
 
 # start_workers COUNT [VERB]: of user anna, in the background, each until it is told to end.
@@ -79,6 +79,54 @@ outsider_is_refused() {
   expect_refusal "$text" as_user bert optjournal studies "$journal" || return
   expect_refusal "$text" as_user bert optjournal status "$journal" || return
   expect_refusal "$text" as_user bert verify_boot_worker append "$journal" bert /var/diaries/bert 1
+}
+daemon_has_no_rights() {
+  local status
+  status=$(inside cat "/proc/$(main_pid)/status") || return
+  if [[ $(grep -cE '^(Cap(Inh|Prm|Eff|Bnd|Amb):\s0+|NoNewPrivs:\s1|Seccomp:\s2)$' \
+    <<<"$status") -ne 7 ]]; then
+    grep -E '^(Cap|NoNew|Seccomp)' <<<"$status"
+    return 1
+  fi
+  echo "$(grep -E '^Uid' <<<"$status" | tr -s '\t' ' '), no capability, no new privileges, seccomp"
+}
+# A command with the daemon's files and user.
+beside_daemon() {
+  inside nsenter --target "$(main_pid)" --mount -- \
+    setpriv --reuid=optjournal --regid=optjournal --init-groups "$@"
+}
+daemon_sees_its_own_files() {
+  local allowed devices writable home
+  home=$(inside getent passwd anna | cut -d: -f6)
+  inside mkdir -p "$home" && inside chmod 755 "$home" || return
+  as_user bert ls "$home" || return
+  ! beside_daemon ls "$home" || { echo "it sees $home" && return 1; }
+  devices=$(beside_daemon find /dev -xdev -type b) || return
+  [[ -z $devices ]] || { echo "it has $devices" && return 1; }
+  ! beside_daemon test -e /dev/kmsg || { echo "it has /dev/kmsg" && return 1; }
+  # Folders of its own only: /tmp and /var/tmp are private to it.
+  allowed='^/(tmp|var/tmp|run/optjournal/default|var/lib/optjournal/default)(/|$)'
+  writable=$(beside_daemon find / -path /proc -prune -o -type d -writable -print 2>/dev/null |
+    grep -vE "$allowed")
+  [[ -z $writable ]] || { echo "it can write in $writable" && return 1; }
+  ! as_user anna touch /var/lib/optjournal/default/x || return
+  beside_daemon touch /var/lib/optjournal/default/x && inside rm /var/lib/optjournal/default/x ||
+    return
+  echo "sees no home and no disk; writes its two folders and a /tmp of its own"
+}
+daemon_has_no_network() {
+  local devices
+  [[ $(inside readlink "/proc/$(main_pid)/ns/net") != $(inside readlink /proc/1/ns/net) ]] || return
+  devices=$(inside nsenter --target "$(main_pid)" --net -- cat /proc/net/dev | grep -c :) || return
+  [[ $devices -eq 1 ]] || return
+  echo "a network namespace of its own with lo alone"
+}
+exposure_is_low() {
+  local figure
+  figure=$(inside systemd-analyze --no-pager security "$unit" |
+    grep -oE 'exposure level for [^ ]* [0-9.]+' | grep -oE '[0-9.]+$') || return
+  awk "BEGIN { exit !($figure <= 1.0) }" || { echo "exposure $figure" && return 1; }
+  echo "exposure $figure"
 }
 no_service_is_told() {
   expect_refusal "type: sudo systemctl enable --now optjournald@other" \
@@ -157,6 +205,41 @@ stop_drains() {
   inside systemctl stop "$unit" || return
   [[ $(property Result) == success && $(property ExecMainStatus) == 0 ]] ||
     { echo "it ended with $(property Result), exit status $(property ExecMainStatus)" && return 1; }
+  judge
+}
+
+bad_configuration_keeps_it_down() {
+  local file=/etc/optjournal/default.toml words
+  ! as_user anna touch "$file" 2>/dev/null || { echo "a user writes $file" && return 1; }
+  ! as_user optjournal touch "$file" 2>/dev/null || { echo "the daemon writes $file" && return 1; }
+  inside sh -c "printf 'log-level = \"info\"\npol = \"8M\"\n' >$file" || return
+  ! inside systemctl start "$unit" || { echo "it started" && return 1; }
+  until_so is_down || return
+  [[ $(property NRestarts) == 0 ]] || { echo "it was restarted" && return 1; }
+  until_so status_says "$file, line 2: pol: unknown" || return # journald takes its time
+  words=$(inside systemctl status --no-pager --full "$unit")
+  until_so has_priority 3 "$file, line 2" || return
+  inside rm "$file" && inside systemctl start "$unit" || return
+  echo "systemctl status: $(grep -o "$file, line 2: pol: unknown" <<<"$words"); it stays down"
+}
+# It exits with 3, for a unit that is down.
+status_says() { [[ $(inside systemctl status --no-pager --full "$unit") == *"$1"* ]]; }
+is_down() { [[ $(property ActiveState) == failed && $(property ExecMainStatus) == 2 ]]; }
+
+# /run may outlive a boot, and come with a copy of a machine: what lies there is another boot's.
+region_of_another_boot_is_replaced() {
+  local region pid
+  start_workers 2 append-synced || return
+  inside systemctl stop "$unit" || return # the region stays, for its workers
+  inside pkill -KILL --exact verify_boot_wor
+  for pid in "${workers[@]}"; do wait "$pid"; done
+  workers=()
+  region=$(inside sh -c 'echo /run/optjournal/default/region-*')
+  # Offset of the boot id: docs/region-format.md.
+  inside dd if=/dev/urandom of="$region" bs=1 seek=24 count=16 conv=notrunc status=none || return
+  inside systemctl start "$unit" || return
+  until_so has_priority 4 "$region.*boot id" || return
+  ! inside test -e "$region" || { echo "$region is still there" && return 1; }
   judge
 }
 
