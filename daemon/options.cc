@@ -56,17 +56,35 @@ std::string check_service(const std::string& name) {
   return {};
 }
 
+std::string state_place(const std::string& service) {
+  return or_root("OPTJOURNAL_STATE_ROOT", "/var/lib/optjournal") + "/" + service;
+}
+std::string runtime_place(const std::string& service) {
+  return or_root("OPTJOURNAL_RUNTIME_ROOT", "/run/optjournal") + "/" + service;
+}
+
 // A service's places, unless they were given.
 void apply_service(Options& options) {
   if (options.service.empty()) return;
-  if (options.folder.empty()) {
-    options.folder =
-        or_root("OPTJOURNAL_STATE_ROOT", "/var/lib/optjournal") + "/" + options.service;
-  }
-  if (options.runtime_folder.empty()) {
-    options.runtime_folder =
-        or_root("OPTJOURNAL_RUNTIME_ROOT", "/run/optjournal") + "/" + options.service;
-  }
+  if (options.folder.empty()) options.folder = state_place(options.service);
+  if (options.runtime_folder.empty()) options.runtime_folder = runtime_place(options.service);
+}
+
+// Workers know a service by its name alone: a file that moves its folders would hide it from them.
+// A complaint or "".
+std::string check_places(const std::string& service, const GivenOptions& from_file) {
+  std::string complaints;
+  const auto check = [&](const char* name, const std::string& place, const char* otherwise) {
+    const auto found = from_file.find(name);
+    if (found == from_file.end() || found->second.text == place) return;
+    complaints.append(complaints.empty() ? "" : "\n").append(found->second.origin);
+    complaints.append(": '").append(found->second.text).append("' is not where workers of ");
+    complaints.append("optjournal://").append(service).append(" look; that is ").append(place);
+    complaints.append(otherwise);
+  };
+  check("folder", state_place(service), ": mount the other disk there");
+  check("runtime-folder", runtime_place(service), "");
+  return complaints;
 }
 
 Parsed usage_error(const std::string& complaint) {
@@ -121,6 +139,10 @@ Result<void> add_from_file(const Options& options, const Orders& orders, GivenOp
                                      IfAbsent::kNothing)
                        : read_config(orders.config, IfAbsent::kRefuse);
   if (!from_file) return from_file.error();
+  if (!options.service.empty()) {
+    if (std::string complaints = check_places(options.service, *from_file); !complaints.empty())
+      return Error{Code::kInvalid, std::move(complaints)};
+  }
   given.merge(*from_file);  // keeps what is there
   return {};
 }

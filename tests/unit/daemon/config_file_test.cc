@@ -90,6 +90,24 @@ TEST_F(ConfigFile, OfAServiceIsFoundByItsName) {
   EXPECT_EQ(parse({"--service", "hpo", "--config", other}).options.sync_window_ms, 8);
 }
 
+// Workers of optjournal://hpo would not find it elsewhere.
+TEST_F(ConfigFile, OfAServiceMovesNoFolder) {
+  write("pool = \"1M\"\nruntime-folder = \"/elsewhere\"\nfolder = \"/data/hpo\"\n");
+  const Parsed moved = parse({"--service", "hpo"});
+  ASSERT_TRUE(moved.instead);
+  EXPECT_EQ(moved.instead->exit_code, 2);
+  for (const char* part : {"hpo.toml, line 2: runtime-folder: '/elsewhere'",
+                           "that is /run/optjournal/hpo", "hpo.toml, line 3: folder: '/data/hpo'",
+                           "that is /var/lib/optjournal/hpo: mount", "optjournal://hpo"})
+    EXPECT_NE(moved.instead->text.find(part), std::string::npos) << moved.instead->text;
+  write("folder = \"/var/lib/optjournal/hpo\"\nruntime-folder = \"/run/optjournal/hpo\"\n");
+  EXPECT_FALSE(parse({"--service", "hpo"}).instead);
+  // Where nobody looks by a name, or somebody types it himself, folders are as given.
+  const std::string file = write("folder = \"/data\"\n", "other.toml");
+  EXPECT_EQ(parse({"--config", file}).options.folder, "/data");
+  EXPECT_EQ(parse({"--service", "hpo", "/data"}).options.folder, "/data");
+}
+
 TEST_F(ConfigFile, RefusesWithFileLineAndReason) {
   const std::string path = folder_ + "/hpo.toml";
   expect_refused("\npol = 3\n", {path + ", line 2: pol: unknown", "pool", "sync-window-ms"});

@@ -1,5 +1,6 @@
 # A machine to boot: make_root, boot, inside COMMAND..., cut_power, clean_up. To be sourced; uses
-# $place, $said (a file), $leader and $nspawn.
+# $place, $said (a file), $leader and $nspawn; also for tests/verify/packages, which makes $place/root
+# by itself and has more options for systemd-nspawn, in $machine_options.
 #
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2154
@@ -39,9 +40,10 @@ make_root() {
   mkdir -m 1777 "$root/var/diaries"
 }
 
+machine_options=()
 boot() {
-  local machine=("--directory=$root" --register=no --keep-unit --boot --quiet --console=pipe
-    --machine=optjournal-boot)
+  local machine=("--directory=$place/root" --register=no --keep-unit --boot --quiet --console=pipe
+    --machine=optjournal-boot "${machine_options[@]}")
   systemd-nspawn "${machine[@]}" </dev/null >>"$place/console" 2>&1 &
   nspawn=$!
   until_so find_leader && until_so has_booted || return

@@ -67,6 +67,9 @@ check metrics metrics_are_served
 check stop stop_drains
 check stopped stopped_service_is_told
 check S26-configuration bad_configuration_keeps_it_down
+check places places_are_fixed
+check other-disk service_on_a_mount
+check other-group service_of_another_group
 check foreign-boot region_of_another_boot_is_replaced
 check reboot synced_survives_reboot
 exit $failed

@@ -226,6 +226,38 @@ bad_configuration_keeps_it_down() {
 status_says() { [[ $(inside systemctl status --no-pager --full "$unit") == *"$1"* ]]; }
 is_down() { [[ $(property ActiveState) == failed && $(property ExecMainStatus) == 2 ]]; }
 
+places_are_fixed() {
+  inside sh -c 'echo "folder = \"/data\"" >/etc/optjournal/moved.toml' || return
+  ! inside systemctl start optjournald@moved || return
+  inside rm /etc/optjournal/moved.toml || return
+  until_so says_of moved "moved.toml, line 1: folder: '/data' is not where workers" || return
+  echo "a folder in a service's configuration is refused, with file and line"
+}
+says_of() { [[ $(inside journalctl --no-pager --unit "optjournald@$1") == *"$2"* ]]; }
+# Another disk, in fstab as docs/service.md has it: systemd mounts it before the service starts.
+service_on_a_mount() {
+  local place=/var/lib/optjournal/disk other=optjournal://disk
+  inside sh -c "mkdir -p $place /data && mount -t tmpfs data /data && mkdir /data/journal &&
+    echo '/data/journal $place none bind' >>/etc/fstab" || return
+  inside systemctl daemon-reload && inside systemctl start optjournald@disk || return
+  as_user anna verify_boot_worker append-synced "$other" disk /var/diaries/disk 100 || return
+  inside test -e /data/journal/FORMAT || { echo "it is not on the mount" && return 1; }
+  as_user anna verify_boot_worker judge "$other" /var/diaries/disk || return
+  inside systemctl stop optjournald@disk && inside umount "$place" /data &&
+    inside sed -i '/optjournal/d' /etc/fstab && inside systemctl daemon-reload || return
+  echo "100 records on a disk of its own"
+}
+service_of_another_group() {
+  local drop_in=/etc/systemd/system/optjournald@vision.service.d other=optjournal://vision
+  inside groupadd vision && inside usermod -aG vision bert && inside mkdir "$drop_in" || return
+  inside sh -c "printf '[Service]\nGroup=vision\n' >$drop_in/group.conf" || return
+  inside systemctl daemon-reload && inside systemctl start optjournald@vision || return
+  as_user bert verify_boot_worker append-synced "$other" vision /var/diaries/vision 100 || return
+  expect_refusal "type: sudo usermod -aG vision anna" as_user anna optjournal studies "$other" ||
+    return
+  inside systemctl stop optjournald@vision
+}
+
 # /run may outlive a boot, and come with a copy of a machine: what lies there is another boot's.
 region_of_another_boot_is_replaced() {
   local region pid
