@@ -19,6 +19,7 @@ from optuna.study._frozen import FrozenStudy
 
 from optjournal import _native
 from optjournal._heartbeat import DeathsForHeartbeats, HeartbeatSettings
+from optjournal._process_end import close_at_process_end
 from optjournal._programs import program_path
 
 if TYPE_CHECKING:
@@ -182,9 +183,9 @@ class JournalStorage(BaseStorage, DeathsForHeartbeats):
             name=name or "",
             orphans=orphans if heartbeat_interval is None else "optuna",
         )
-        # At the latest when the interpreter ends: a session that just vanishes counts as a worker
-        # that died.
-        self._finalizer = weakref.finalize(self, self._native.close)
+        # A session that just vanishes counts as a worker that died.
+        self._finalizer: weakref.finalize
+        close_at_process_end(self, self._native.close)
 
     # Beyond BaseStorage
 
