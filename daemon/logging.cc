@@ -125,9 +125,15 @@ std::string as_errors(const std::string& lines) {
   return out;
 }
 
-Result<void> start_logging_to_file(const std::string& path, const std::string& level) {
+Result<void> start_logging_to_file(const std::string& path, const std::string& level, gid_t group) {
   try {
-    auto sink = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(path, kLogFileBytesMax, 1);
+    spdlog::file_event_handlers events;
+    events.after_open = [group](const spdlog::filename_t&, std::FILE* file) {
+      if (group != static_cast<gid_t>(-1))
+        (void)!fchown(fileno(file), static_cast<uid_t>(-1), group);
+    };
+    auto sink = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(path, kLogFileBytesMax, 1,
+                                                                       false, events);
     auto logger = std::make_shared<spdlog::logger>("optjournald", std::move(sink));
     logger->set_formatter(formatter_of(kPattern));
     install(std::move(logger), level);

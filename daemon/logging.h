@@ -10,6 +10,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 
@@ -24,8 +26,8 @@ void start_logging_to_stderr(const std::string& level);
 // journal each with the priority of an error.
 std::string as_errors(const std::string& lines);
 // Also sends whatever is written to file descriptor 2 there: what a failed check or a sanitizer
-// says on its way out.
-Result<void> start_logging_to_file(const std::string& path, const std::string& level);
+// says on its way out. `group`: whose the file is to be, also after a rotation; -1: leave.
+Result<void> start_logging_to_file(const std::string& path, const std::string& level, gid_t group);
 
 // Lets the first of a kind of message through and then one an interval, which says how many were
 // left out.

@@ -139,7 +139,7 @@ Result<void> Server::take_folder() {
   if (!options_.embedded) return {};
   if (chdir("/") != 0)
     return io_error("cannot go to /", errno);  // keep no file system busy but the journal's
-  return start_logging_to_file(folder_->path() + "/optjournald.log", options_.level);
+  return start_logging_to_file(folder_->path() + "/optjournald.log", options_.level, rights_.group);
 }
 
 ControlSettings Server::settings() {

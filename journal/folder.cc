@@ -152,14 +152,15 @@ Error cannot_create(const std::string& path, int failure) {
 }
 
 // Puts FORMAT there unless another process did, whole and durable or not at all.
-Result<void> create_format(int folder, const std::string& path, mode_t mode) {
+Result<void> create_format(int folder, const std::string& path, const Grants& grants) {
   const std::string name = "FORMAT." + to_string(random_uuid()) + ".tmp";
   const std::string text = "optjournal\nformat: " + std::to_string(kJournalFormat) +
                            "\njournal: " + to_string(random_uuid()) + "\n";
-  const Fd fd(::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+  const Fd fd(
+      ::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, grants.file_mode));
   if (!fd) return cannot_create(path, errno);
   int failure = 0;
-  (void)::fchmod(fd.get(), mode);  // undoes the umask; where rights do not exist, nothing to undo
+  grants.give(fd.get(), grants.file_mode);
   const ssize_t put = ::write(fd.get(), text.data(), text.size());
   if (put != static_cast<ssize_t>(text.size())) failure = put < 0 ? errno : ENOSPC;
   if (failure == 0 && ::fsync(fd.get()) != 0) failure = errno;
@@ -171,15 +172,15 @@ Result<void> create_format(int folder, const std::string& path, mode_t mode) {
   return {};
 }
 
-Result<void> create_in(int folder, const std::string& path, mode_t mode) {
+Result<void> create_in(int folder, const std::string& path, const Grants& grants) {
   if (const auto may = check_may_become_journal(folder, path); !may) return may.error();
-  const mode_t folder_mode = mode | ((mode & 0444) >> 2);  // who may read may enter
-  if (::mkdirat(folder, "segments", folder_mode) == 0) {
-    (void)::fchmodat(folder, "segments", folder_mode, 0);  // undoes the umask
+  if (::mkdirat(folder, "segments", grants.folder_mode) == 0) {
+    const Fd made(::openat(folder, "segments", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (made) grants.give(made.get(), grants.folder_mode);
   } else if (errno != EEXIST) {
     return cannot_create(path, errno);
   }
-  return create_format(folder, path, mode);
+  return create_format(folder, path, grants);
 }
 
 Result<void> make_folder(const std::string& path) {
@@ -278,6 +279,23 @@ const char* network_file_system_name(std::uint64_t type) {
   return nullptr;
 }
 
+Grants Grants::of(const struct stat& folder) {
+  Grants grants;
+  grants.file_mode = folder.st_mode & 0666;
+  grants.folder_mode =
+      grants.file_mode | ((grants.file_mode & 0444) >> 2);  // who may read may enter
+  if ((folder.st_mode & (S_ISGID | S_IWGRP)) != 0) grants.folder_mode |= S_ISGID;
+  grants.group = folder.st_gid;
+  return grants;
+}
+
+void Grants::give(int fd, mode_t mode) const {
+  struct stat made {};
+  const bool groups = ::fstat(fd, &made) == 0 && made.st_gid == group;
+  const bool given = groups || ::fchown(fd, static_cast<uid_t>(-1), group) == 0;
+  (void)::fchmod(fd, given ? mode : mode & ~static_cast<mode_t>(S_IRWXG));
+}
+
 Result<Folder> Folder::open(const std::string& path, IfAbsent if_absent) {
   if (path.empty()) return invalid("the path of a journal's folder is empty");
   if (path.find('\0') != std::string::npos)
@@ -293,7 +311,7 @@ Result<Folder> Folder::open(const std::string& path, IfAbsent if_absent) {
   struct stat status {};
   if (::fstat(folder.fd_.get(), &status) != 0)
     return io_error(folder.path_ + ": cannot stat", errno);
-  folder.file_mode_ = status.st_mode & 0666;
+  folder.grants_ = Grants::of(status);
   if (if_absent == IfAbsent::kCreate) {
     const auto local = refuse_network_file_system(folder.fd_.get(), folder.path_);
     if (!local) return local.error();
@@ -313,7 +331,7 @@ Result<Folder> Folder::open(const std::string& path, IfAbsent if_absent) {
       if (exists_in(folder.fd_.get(), kFormatName)) continue;  // made a moment ago
       return invalid(folder.path_ + ": an empty folder, no journal");
     }
-    const auto created = create_in(folder.fd_.get(), folder.path_, folder.file_mode_);
+    const auto created = create_in(folder.fd_.get(), folder.path_, folder.grants_);
     if (!created && created.error().os_error != ENOENT) return created.error();
   }
   return Error{Code::kBusy, folder.path_ + ": other processes keep removing what is created there"};
@@ -340,12 +358,15 @@ Result<std::uint64_t> Folder::available_bytes() const {
 
 namespace {
 
-Result<Fd> open_lock_file(int folder, const std::string& path, mode_t mode) {
+Result<Fd> open_lock_file(int folder, const std::string& path, const Grants& grants) {
+  const mode_t mode = grants.file_mode;
   Fd fd(::openat(folder, kLockName, O_RDWR | O_CREAT | O_CLOEXEC, mode));
   if (!fd) return io_error(path + "/" + kLockName + ": cannot open for locking", errno);
   struct stat status {};
-  if (::fstat(fd.get(), &status) == 0 && (status.st_mode & 0666) != mode) {
-    (void)::fchmod(fd.get(), mode);  // undoes the umask, if it is ours
+  const bool looked = ::fstat(fd.get(), &status) == 0;
+  if (looked && status.st_uid == ::geteuid() &&
+      ((status.st_mode & 0666) != mode || status.st_gid != grants.group)) {
+    grants.give(fd.get(), mode);
   }
   return fd;
 }
@@ -355,7 +376,7 @@ Result<Fd> open_lock_file(int folder, const std::string& path, mode_t mode) {
 Result<Fd> Folder::lock_for_serving(const std::string& runtime_folder) const {
   OJ_CHECK(runtime_folder.find('\n') == std::string::npos && runtime_folder.size() <= PATH_MAX);
   if (const auto local = refuse_network_file_system(fd_.get(), path_); !local) return local.error();
-  auto fd = open_lock_file(fd_.get(), path_, file_mode_);
+  auto fd = open_lock_file(fd_.get(), path_, grants_);
   if (!fd) return fd.error();
   if (const int failure = try_lock(fd->get(), kServingByte); failure == EAGAIN) {
     const auto other = holder();
@@ -391,7 +412,7 @@ Result<std::optional<Holder>> Folder::holder() const {
 }
 
 Result<std::optional<Fd>> Folder::try_lock_for_starting() const {
-  auto fd = open_lock_file(fd_.get(), path_, file_mode_);
+  auto fd = open_lock_file(fd_.get(), path_, grants_);
   if (!fd) return fd.error();
   const int failure = try_lock(fd->get(), kStartingByte);
   if (failure == EAGAIN) return std::optional<Fd>();

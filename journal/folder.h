@@ -34,6 +34,19 @@ struct Holder {  // of DIR/LOCK
   std::string runtime_folder;
 };
 
+// What is made in DIR is granted as DIR itself is: to owner, DIR's group and others, whatever the
+// umask and the maker's own group.
+struct Grants {
+  mode_t file_mode = 0600;
+  mode_t folder_mode = 0700;  // with the setgid bit if DIR has it, or is writable for its group
+  gid_t group = static_cast<gid_t>(-1);
+
+  static Grants of(const struct stat& folder);
+  // To a file or folder that this process made: `mode` is one of the above. Best effort; if it
+  // cannot be given to DIR's group no other group gets that group's rights.
+  void give(int fd, mode_t mode) const;
+};
+
 class Folder {
  public:
   // What to do with a folder that is absent, or empty and without FORMAT.
@@ -54,9 +67,7 @@ class Folder {
   std::string key() const;
   static std::string key_of(const struct stat& folder);
   int fd() const { return fd_.get(); }  // of the folder itself, for fsync
-  // The rights that files in it get: read and write as DIR itself grants them, to owner, group and
-  // others.
-  mode_t file_mode() const { return file_mode_; }
+  const Grants& grants() const { return grants_; }
   // Bytes that DIR's file system can still take.
   Result<std::uint64_t> available_bytes() const;
 
@@ -76,7 +87,7 @@ class Folder {
   std::string path_;
   Uuid journal_id_{};
   Fd fd_;
-  mode_t file_mode_ = 0600;
+  Grants grants_;
 };
 
 // "NFS", "CIFS", ... for the f_type of statfs(2) of a file system that other machines may share;

@@ -51,7 +51,7 @@ struct Writer::Impl {
   std::string path;  // of segments/, for messages
   Uuid journal_id{};
   std::uint64_t generation = 0;
-  mode_t file_mode = 0600;
+  Grants grants;
   Fd segments_folder;
 
   std::vector<Known> known;  // by number
@@ -156,12 +156,12 @@ Result<void> Writer::Impl::make_file(Current& made, std::uint64_t wanted, std::u
   const std::string name = file_name(made.name);
   const int folder = segments_folder.get();
   const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
-  made.fd.reset(fs.open_at(folder, temporary.c_str(), flags, file_mode));
+  made.fd.reset(fs.open_at(folder, temporary.c_str(), flags, grants.file_mode));
   if (!made.fd) {
     return out_of_room(errno) ? no_room(made.name, needed, errno)
                               : io_error(path_of(made.name) + ": cannot create", errno);
   }
-  (void)::fchmod(made.fd.get(), file_mode);  // undoes the umask
+  grants.give(made.fd.get(), grants.file_mode);
   const char* step = "cannot preallocate";
   int failure = allocate(made, wanted, needed);
   if (failure == 0) {
@@ -290,7 +290,7 @@ Result<Writer> Writer::open(const Folder& folder, std::uint64_t first_seq, std::
   impl.path = folder.segments_path();
   impl.journal_id = folder.journal_id();
   impl.generation = generation;
-  impl.file_mode = folder.file_mode();
+  impl.grants = folder.grants();
   impl.next_seq = first_seq;
   impl.synced_through = first_seq;  // recover() has synced what it kept
   auto segments_folder = open_segments_folder(folder.fd(), folder.path());

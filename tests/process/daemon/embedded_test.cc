@@ -2,6 +2,7 @@
 //
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -53,6 +54,32 @@ TEST(Embedded, SaysReadyServesAndEndsWhenIdle) {
   std::ostringstream text;
   text << said.rdbuf();
   EXPECT_NE(text.str().find("ended; "), std::string::npos) << text.str();
+}
+
+// The members of DIR's group need not have it as their own first group.
+TEST(Embedded, OfAFolderSharedWithAGroupMakesEverythingForThatGroup) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to use another group";
+  constexpr gid_t kGroup = 4242;
+  const Scratch scratch;
+  std::filesystem::create_directory(scratch.folder());
+  ASSERT_EQ(chown(scratch.folder().c_str(), 0, kGroup), 0);
+  ASSERT_EQ(chmod(scratch.folder().c_str(), 0770), 0);
+  const Ran ran = run_daemon({"--embedded", "--idle-exit", "100", scratch.folder()});
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  const RawWorker worker(runtime_of(scratch.folder()), scratch.folder());
+  std::size_t looked = 0;
+  for (const std::string& place : {scratch.folder(), runtime_of(scratch.folder())}) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(place)) {
+      struct stat info {};
+      ASSERT_EQ(lstat(entry.path().c_str(), &info), 0);
+      if (S_ISLNK(info.st_mode)) continue;
+      EXPECT_EQ(info.st_gid, kGroup) << entry.path();
+      EXPECT_EQ(info.st_mode & 0060, 0060u) << entry.path();
+      ++looked;
+    }
+  }
+  EXPECT_GE(looked,
+            7u);  // FORMAT, LOCK, segments and one in it, optjournald.log; socket and region
 }
 
 TEST(Embedded, RemovesTheRegionsOfFoldersThatAreGone) {

@@ -2,6 +2,7 @@
 #include "journal/folder.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,8 +60,57 @@ TEST(Folder, GrantsOnItsFilesWhatItGrantsItself) {
   ASSERT_TRUE(is_ok(lock));
   EXPECT_EQ(fs::status(temporary.at("j/FORMAT")).permissions(), fs::perms(0660));
   EXPECT_EQ(fs::status(temporary.at("j/LOCK")).permissions(), fs::perms(0660));
-  EXPECT_EQ(fs::status(temporary.at("j/segments")).permissions(), fs::perms(0770));
+  EXPECT_EQ(fs::status(temporary.at("j/segments")).permissions(), fs::perms(02770));
   EXPECT_EQ(fs::status(segment_paths(folder).at(0)).permissions(), fs::perms(0660));
+}
+
+// Who shares it may have any group as his own.
+TEST(Folder, KeepsItsGroupForWhatIsMadeInIt) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to use other groups";
+  for (const unsigned mode : {0770u, 02770u, 02750u, 0750u}) {
+    const TemporaryFolder temporary;
+    fs::create_directory(temporary.at("j"));
+    ASSERT_EQ(::chown(temporary.at("j").c_str(), 0, 4242), 0);
+    ASSERT_EQ(::chmod(temporary.at("j").c_str(), mode), 0);
+    const Folder folder = must_open(temporary.at("j"));
+    ASSERT_TRUE(is_ok(folder.lock_for_serving("/run/x")));
+    (void)must_write(folder);
+    const auto status_of = [](const fs::path& path) {
+      struct stat status {};
+      EXPECT_EQ(::stat(path.c_str(), &status), 0);
+      return status;
+    };
+    const unsigned shared = (mode & 0020) != 0 ? 0660 : 0640;
+    for (const fs::path& path : {fs::path(temporary.at("j/FORMAT")),
+                                 fs::path(temporary.at("j/LOCK")), segment_paths(folder).at(0)}) {
+      EXPECT_EQ(status_of(path).st_gid, 4242u) << path;
+      EXPECT_EQ(status_of(path).st_mode & 07777, shared) << path;
+    }
+    const auto segments = status_of(temporary.at("j/segments"));
+    EXPECT_EQ(segments.st_gid, 4242u);
+    EXPECT_EQ(segments.st_mode & 07777, mode == 0770 ? 02770u : mode);
+  }
+}
+
+TEST(Folder, GivesNoRightsToAnotherGroupThanItsOwn) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to become another user in a child";
+  const TemporaryFolder temporary;
+  fs::permissions(temporary.path(), fs::perms(0755));
+  fs::create_directory(temporary.at("j"));
+  ASSERT_EQ(::chmod(temporary.at("j").c_str(), 0770), 0);
+  ASSERT_EQ(::chown(temporary.at("j").c_str(), 4242, 4343), 0);
+  EXPECT_EQ(in_child([&] {
+              if (::setgroups(0, nullptr) != 0) return 1;
+              if (::setresgid(4242, 4242, 4242) != 0 || ::setresuid(4242, 4242, 4242) != 0)
+                return 2;
+              const Folder folder = must_open(temporary.at("j"));
+              (void)must_write(folder);
+              return ::testing::Test::HasFailure() ? 3 : 0;
+            }),
+            0);
+  EXPECT_EQ(fs::status(temporary.at("j/FORMAT")).permissions(), fs::perms(0600));
+  EXPECT_EQ(fs::status(temporary.at("j/segments")).permissions() & fs::perms(0777),
+            fs::perms(0700));
 }
 
 TEST(Folder, SaysWhatIsWrongWithAPath) {
