@@ -67,6 +67,8 @@ Flusher::Flusher(std::shared_ptr<shm::Region> region, journal::Writer writer,
 Flusher::~Flusher() { OJ_CHECK(!thread_.joinable()); }
 
 void Flusher::start() {
+  OJ_CHECK(end() == End::kRunning || end() == End::kDrained);
+  set_end(End::kRunning);
   thread_ = std::thread([this] {
     try {
       run();

@@ -70,7 +70,7 @@ class Flusher {
           int event_fd, Troubles& troubles);
   ~Flusher();  // REQUIRES: not started, or joined
 
-  void start();
+  void start();  // after kDrained it may be started again, to drain once more
   void join();
 
   FlusherOrders& orders() { return orders_; }

@@ -89,7 +89,8 @@ class Server {
   // True: the region cannot be gone on with, make another one.
   Result<bool> serve_one_region();
   Flusher::End drain(Flusher& flusher, const std::shared_ptr<shm::Region>& region);
-  void leave(shm::Region& region, Flusher::End end);
+  Flusher::End drain_once(Flusher& flusher, const std::shared_ptr<shm::Region>& region);
+  void leave(const std::shared_ptr<shm::Region>& region, Flusher::End end);
   ControlSettings settings();
 
   const Options& options_;
@@ -188,7 +189,7 @@ Result<bool> Server::serve_one_region() {
   const Flusher::End end = drain(flusher, region);
   control->reset();  // the connections end here: clients see that nothing more comes
   if (why == Control::End::kStop) {
-    leave(*region, end);
+    leave(region, end);
     return false;
   }
   const std::uint64_t published = shm::published_end(*region), synced = shm::synced(*region);
@@ -201,7 +202,32 @@ Result<bool> Server::serve_one_region() {
   return true;
 }
 
+// Slots whose worker may still publish.
+std::uint32_t slots_taken(const std::shared_ptr<shm::Region>& region) {
+  const shm::SlotTable slots(region);
+  std::uint32_t taken = 0;
+  for (std::uint32_t i = 0; i < slots.size(); ++i) {
+    const shm::SlotState state = slots.snapshot(i).state;
+    taken += state == shm::SlotState::kLive || state == shm::SlotState::kAssigned ||
+             state == shm::SlotState::kReaping;
+  }
+  return taken;
+}
+
+// Until all is synced that was published before this call, and before the last worker let go: who
+// publishes meanwhile and closes has nobody else.
 Flusher::End Server::drain(Flusher& flusher, const std::shared_ptr<shm::Region>& region) {
+  for (;;) {
+    const Flusher::End end = drain_once(flusher, region);
+    if (end != Flusher::End::kDrained) return end;
+    // In this order: nobody comes any more, so without workers the end stays where it is.
+    const bool for_good = slots_taken(region) == 0 || region->retired();
+    if (!for_good || shm::published_end(*region) == shm::synced(*region)) return end;
+    flusher.start();
+  }
+}
+
+Flusher::End Server::drain_once(Flusher& flusher, const std::shared_ptr<shm::Region>& region) {
   flusher.orders().post_drain();
   Heartbeat heartbeat(supervisor_, flusher);
   LeftOutWakes wakes(region);
@@ -221,32 +247,26 @@ Flusher::End Server::drain(Flusher& flusher, const std::shared_ptr<shm::Region>&
 }
 
 // The region stays while somebody has a slot in it, or it has records that the disk has not.
-void Server::leave(shm::Region& region, Flusher::End end) {
-  const std::uint64_t published = shm::published_end(region), synced = shm::synced(region);
+void Server::leave(const std::shared_ptr<shm::Region>& region, Flusher::End end) {
+  const std::uint32_t taken = slots_taken(region);  // before the end is looked up: as in drain()
+  const std::uint64_t published = shm::published_end(*region), synced = shm::synced(*region);
   if (end != Flusher::End::kDrained) {
     spdlog::error(
         "{} records could not be synced; they stay in {} for the next daemon, until the machine "
         "goes down",
-        published - synced, region.path());
+        published - synced, region->path());
     exit_code_ = kExitFailed;
     return;
   }
-  std::shared_ptr<shm::Region> borrowed(&region, [](shm::Region*) {});
-  const shm::SlotTable slots(borrowed);
-  std::uint32_t taken = 0;
-  for (std::uint32_t i = 0; i < slots.size(); ++i) {
-    const shm::SlotState state = slots.snapshot(i).state;
-    taken += state == shm::SlotState::kLive || state == shm::SlotState::kAssigned ||
-             state == shm::SlotState::kReaping;
-  }
   if (taken > 0 || published > synced) {
+    shm::wake_everybody(*region);  // who sleeps in it looks for the next daemon
     spdlog::info("ended; {} records synced; {} workers stay, in {}, for the next daemon", synced,
-                 taken, region.path());
+                 taken, region->path());
     return;
   }
-  region.retire();  // for monitors, who have no slot
-  shm::wake_everybody(region);
-  unlink(region.path().c_str());
+  region->retire();  // for monitors, who have no slot
+  shm::wake_everybody(*region);
+  unlink(region->path().c_str());
   remove_runtime_folder(runtime_folder_);
   spdlog::info("ended; {} records synced", synced);
 }
