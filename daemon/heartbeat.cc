@@ -2,10 +2,16 @@
 #include "daemon/heartbeat.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/clock.h"
 
 namespace oj::daemon {
+namespace {
+
+constexpr std::int64_t kOpeningBeatNs = 10 * kNsPerS;  // without a watchdog
+
+}  // namespace
 
 Heartbeat::Heartbeat(const Supervisor& supervisor, Flusher& flusher)
     : supervisor_(supervisor),
@@ -40,6 +46,31 @@ void Heartbeat::look_while_stopping(std::int64_t now_ns) {
   if (!beat(now_ns) || flusher_.in_disk_call_since_ns() == 0) return;
   const std::int64_t more_us = supervisor_.patience_ns() / 1000;
   supervisor_.tell("EXTEND_TIMEOUT_USEC=" + std::to_string(more_us));
+}
+
+OpeningBeat::OpeningBeat(const Supervisor& supervisor) : supervisor_(supervisor) {
+  if (supervisor_.listens()) thread_ = std::thread([this] { run(); });
+}
+
+OpeningBeat::~OpeningBeat() {
+  {
+    const std::scoped_lock lock(mutex_);
+    opened_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void OpeningBeat::run() {
+  const std::int64_t patience_ns = supervisor_.patience_ns();
+  const std::int64_t interval_ns =
+      patience_ns > 0 ? patience_ns / Heartbeat::kBeatsInPatience : kOpeningBeatNs;
+  const std::string more_us = std::to_string(interval_ns * Heartbeat::kBeatsInPatience / 1000);
+  std::unique_lock lock(mutex_);
+  do
+    supervisor_.tell("WATCHDOG=1\nEXTEND_TIMEOUT_USEC=" + more_us + "\nSTATUS=opening the journal");
+  while (
+      !changed_.wait_for(lock, std::chrono::nanoseconds(interval_ns), [this] { return opened_; }));
 }
 
 }  // namespace oj::daemon

@@ -10,8 +10,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
+#include <mutex>
 #include <string>
+#include <thread>
 
 #include "daemon/flusher.h"
 #include "daemon/supervisor.h"
@@ -39,6 +42,27 @@ class Heartbeat {
   Flusher& flusher_;
   std::int64_t interval_ns_, next_ns_ = 0;
   std::string said_;
+};
+
+// While it lives, a thread tells the supervisor that we are alive, and asks for more time, of which
+// it counts from the start of the service or a watchdog: opening a journal of hundreds of segments,
+// or one whose end has to be read again, may take longer than either, and ends with the disk's
+// answers only.
+class OpeningBeat {
+ public:
+  explicit OpeningBeat(const Supervisor& supervisor);
+  ~OpeningBeat();
+  OpeningBeat(const OpeningBeat&) = delete;
+  OpeningBeat& operator=(const OpeningBeat&) = delete;
+
+ private:
+  void run();
+
+  const Supervisor& supervisor_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool opened_ = false;
+  std::thread thread_;
 };
 
 }  // namespace oj::daemon

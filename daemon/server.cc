@@ -154,8 +154,10 @@ Result<bool> Server::serve_one_region() {
   if (!taken) return taken.error();
   runtime_lock_ = std::move(*taken);
   remember_folder(runtime_folder_, *folder_);
+  std::optional<OpeningBeat> beat(std::in_place, supervisor_);
   auto opened = open_journal(*folder_, runtime_folder_, rights_, options_);
   if (!opened) return opened.error();
+  beat.reset();
   const std::shared_ptr<shm::Region> region = opened->region;
   shm::set_degraded(*region, 0);
   Flusher flusher(region, std::move(opened->writer), options_.sync_window_ms * kNsPerMs,

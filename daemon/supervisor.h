@@ -4,7 +4,7 @@
 //   STATUS=...              one line for `systemctl status`
 //   WATCHDOG=1              the flusher is alive, see heartbeat.h
 //   STOPPING=1              draining
-//   EXTEND_TIMEOUT_USEC=    draining takes longer, for the disk takes longer
+//   EXTEND_TIMEOUT_USEC=    opening or draining takes longer, for the disk takes longer
 //
 // SPDX-License-Identifier: MIT
 #pragma once

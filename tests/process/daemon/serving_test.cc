@@ -2,15 +2,20 @@
 //
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <cstddef>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
 
+#include "base/fd.h"
 #include "shm/watermarks.h"
 #include "tests/process/daemon/daemon_under_test.h"
 #include "tests/process/daemon/raw_client.h"
@@ -46,6 +51,34 @@ TEST(Serving, SyncsWhatIsPublishedAndTellsItsStatus) {
 }
 
 // Nobody waits for the disk here, so the daemon has to see by itself that something was published.
+// To open a journal may take longer than systemd waits for a start, or for a sign of life.
+TEST(Serving, AsksItsSupervisorForTimeWhileItOpens) {
+  const Fd ear(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  socklen_t size = sizeof(sa_family_t);  // the kernel chooses an abstract name
+  ASSERT_EQ(bind(ear.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  size = sizeof address;
+  ASSERT_EQ(getsockname(ear.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  std::string name(address.sun_path, size - offsetof(sockaddr_un, sun_path));
+  name[0] = '@';
+  const Scratch scratch;
+  setenv("NOTIFY_SOCKET", name.c_str(), 1);
+  Daemon daemon(scratch);
+  unsetenv("NOTIFY_SOCKET");
+  ASSERT_TRUE(daemon.serves()) << daemon.said();
+  std::vector<std::string> heard;
+  while (heard.empty() || heard.back().find("READY=1") == std::string::npos) {
+    std::string told(512, '\0');
+    const ssize_t got = recv(ear.get(), told.data(), told.size(), 0);
+    ASSERT_GT(got, 0);
+    told.resize(static_cast<std::size_t>(got));
+    heard.push_back(told);
+  }
+  EXPECT_NE(heard.front().find("EXTEND_TIMEOUT_USEC="), std::string::npos) << heard.front();
+  EXPECT_NE(heard.front().find("WATCHDOG=1"), std::string::npos) << heard.front();
+}
+
 TEST(Serving, SyncsWithoutBeingAsked) {
   const Scratch scratch;
   Daemon daemon(scratch);

@@ -355,6 +355,24 @@ TEST_F(FlusherOfARegion, CountsAsAliveWhileTheDiskTakesItsTime) {
   EXPECT_EQ(flusher_->in_disk_call_since_ns(), 0);
 }
 
+TEST(OpeningBeat, AsksForTimeUntilTheJournalIsOpen) {
+  Ear ear;
+  {
+    const OpeningBeat beat(ear.supervisor());
+    std::size_t beats = 0;
+    EXPECT_TRUE(eventually([&] {
+      for (const std::string& told : ear.heard()) {
+        EXPECT_EQ(told, "WATCHDOG=1\nEXTEND_TIMEOUT_USEC=3000\nSTATUS=opening the journal");
+        ++beats;
+      }
+      return beats >= 5;
+    }));
+  }
+  (void)ear.heard();
+  const Supervisor nobody;
+  const OpeningBeat of_nobody(nobody);
+}
+
 TEST(Supervisor, IsNobodyWithoutAnAddress) {
   for (const char* address : {"", "relative",
                               "/far/too/long/for/an/address/of/a/socket/xxxxxxxxxxxxxxx"
