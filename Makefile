@@ -25,7 +25,7 @@ deb: dependencies  ## Debian packages in dist/: optjournal, liboptjournal-dev; d
 wheel: dependencies  ## a self-contained Python wheel in dist/
 	@tools/wheel.sh
 
-bench: build  ## measure against Optuna's own storages and bare system calls; prints ratios
+bench: build  ## measure against Optuna's own storages and system calls; ARGS=--check judges
 	@tools/bench.sh $(ARGS)
 
 lint: test-dependencies  ## clang-format, ruff, mypy, shellcheck, clang-tidy; changes nothing

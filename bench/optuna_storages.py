@@ -4,6 +4,8 @@ A trial is what a small real one does: create, 5 parameters, 10 reports, a user 
 then one get_all_trials(deepcopy=False, states=(COMPLETE, PRUNED)) and one get_trial, as a sampler
 and a pruner would.
 
+With --check: only what RATIOS_MIN names; the exit status is 1 if a ratio is not reached.
+
 SPDX-License-Identifier: MIT
 """
 
@@ -14,6 +16,7 @@ import multiprocessing
 import os
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,6 +30,9 @@ from optuna.trial import TrialState
 
 from optjournal import JournalStorage
 
+# Trials per second, published, in the same run: of InMemoryStorage's in one process, and of
+# JournalFileBackend's in several.
+RATIOS_MIN = {"one process": 1.0, "several processes": 50.0}
 READ_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
 PARAMS = [
     ("x", 0.5, FloatDistribution(0, 1)),
@@ -94,8 +100,8 @@ def close(storage: BaseStorage) -> None:
         storage.close()
 
 
-def one_process(trials: int, rounds: int) -> None:
-    """Rounds in turn, so that a busy machine is busy for all of them."""
+def one_process(trials: int, rounds: int, check: bool) -> float:
+    """Rounds in turn, so that a busy machine is busy for all of them. Of memory, published."""
     print(f"\none process, {trials} trials, median of {rounds} rounds      trials/s   of memory")
     kinds: list[tuple[str, Callable[[str], BaseStorage], int]] = [
         ("InMemoryStorage", memory_storage, trials),
@@ -103,6 +109,8 @@ def one_process(trials: int, rounds: int) -> None:
         ("optjournal, as Optuna asks", default_storage, max(trials // 4, 1)),
         ("JournalFileBackend", file_storage, max(trials // 40, 1)),
     ]
+    if check:
+        kinds = kinds[:2]
     rates: dict[str, list[float]] = {name: [] for name, _, _ in kinds}
     for _ in range(rounds):
         for name, make, count in kinds:
@@ -114,6 +122,7 @@ def one_process(trials: int, rounds: int) -> None:
     for name, values in rates.items():
         rate = statistics.median(values)
         print(f"  {name:<48}{rate:>12,.0f}{rate / base:>12.2f}")
+    return statistics.median(rates["optjournal, published"]) / base
 
 
 def _measure_call(storage: BaseStorage, call: Callable[[BaseStorage, int, int], Any]) -> float:
@@ -190,30 +199,60 @@ def rate_of_processes(make: Any, processes: int, trials: int) -> float:
     return count / seconds
 
 
-def several_processes(processes: int, trials: int) -> None:
-    print(f"\n{processes} processes, one study                         trials/s     of file")
-    file = rate_of_processes(file_storage, processes, max(trials // 40, 5))
-    print(f"  {'JournalFileBackend':<48}{file:>12,.1f}{1:>12.1f}")
-    for name, make in (
-        ("optjournal, as Optuna asks", default_storage),
-        ("optjournal, published", published_storage),
-    ):
-        rate = rate_of_processes(make, processes, trials)
-        print(f"  {name:<48}{rate:>12,.1f}{rate / file:>12.1f}")
+def several_processes(processes: int, trials: int, rounds: int) -> float:
+    """Of the file, published."""
+    print(
+        f"\n{processes} processes, one study, median of {rounds} rounds            "
+        "trials/s     of file"
+    )
+    kinds: list[tuple[str, Callable[[str], BaseStorage], int]] = [
+        ("JournalFileBackend", file_storage, max(trials // 40, 5)),
+        ("optjournal, as Optuna asks", default_storage, trials),
+        ("optjournal, published", published_storage, trials),
+    ]
+    rates: dict[str, list[float]] = {name: [] for name, _, _ in kinds}
+    for _ in range(rounds):
+        for name, make, count in kinds:
+            rates[name].append(rate_of_processes(make, processes, count))
+    base = statistics.median(rates["JournalFileBackend"])
+    for name, values in rates.items():
+        rate = statistics.median(values)
+        print(f"  {name:<48}{rate:>12,.1f}{rate / base:>12.1f}")
+    return statistics.median(rates["optjournal, published"]) / base
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def judge(ratios: dict[str, float]) -> int:
+    """The exit status."""
+    status = 0
+    print()
+    for name, ratio in ratios.items():
+        reached = ratio >= RATIOS_MIN[name]
+        status |= not reached
+        print(
+            f"{name}: {ratio:.2f} of at least {RATIOS_MIN[name]:.2f}"
+            f"{'' if reached else '  NOT REACHED'}"
+        )
+    return status
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--trials", type=int, default=1000, help="a round and process")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=4)
+    parser.add_argument("--check", action="store_true", help="fail below the ratios to be reached")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    print(f"optuna {optuna.__version__}, {os.cpu_count()} processors")
-    one_process(arguments.trials, arguments.rounds)
-    single_calls(arguments.rounds)
-    several_processes(arguments.processes, arguments.trials)
+    load = os.getloadavg()[0]
+    print(f"optuna {optuna.__version__}, {os.cpu_count()} processors, load {load:.1f}")
+    ratios = {"one process": one_process(arguments.trials, arguments.rounds, arguments.check)}
+    if not arguments.check:
+        single_calls(arguments.rounds)
+    ratios["several processes"] = several_processes(
+        arguments.processes, arguments.trials, arguments.rounds
+    )
+    return judge(ratios) if arguments.check else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
