@@ -210,6 +210,21 @@ def reasons_at_suppressions(path: str, source: SourceText) -> Iterator[Finding]:
                 yield Finding(path, number, "a suppression names its check and gives a reason")
 
 
+LOOKS_AWAY = re.compile(
+    r"suppressions\s*=|_default_suppressions|no_sanitize|__lsan_|AnnotateIgnore|halt_on_error=0"
+)
+
+
+def sanitizers_see_everything(tree: Tree) -> Iterator[Finding]:
+    """Their builds run clean with no suppressions."""
+    for path, text in tree.files.items():
+        if path.startswith(("docs/", "tests/tidy/")):
+            continue
+        for number, line in enumerate(text.split("\n"), 1):
+            if match := LOOKS_AWAY.search(line):
+                yield Finding(path, number, f"a sanitizer is told to look away: {match.group()}")
+
+
 # --- include graph
 # ---------------------------------------------------------------------------------------------
 
@@ -478,6 +493,7 @@ FILE_RULES: dict[str, tuple[FileRule, Callable[[str], bool]]] = {
 TREE_RULES: dict[str, TreeRule] = {
     "banned_file_names": banned_file_names,
     "private_places": private_places,
+    "sanitizers_see_everything": sanitizers_see_everything,
     "include_graph": include_graph,
     "commented_orders": commented_orders,
     "complete_openings": complete_openings,

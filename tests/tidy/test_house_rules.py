@@ -67,6 +67,8 @@ PLANTED: list[tuple[str, dict[str, str]]] = [
     ("private_places", {"tools/a.sh": "curl https://py" + "pi.org/simple"}),
     ("reasons_at_suppressions", {"base/a.cc": "f();  // NOLINT\n"}),
     ("reasons_at_suppressions", {"base/a.cc": "f();  // NOLINT(bugprone-x)\n"}),
+    ("sanitizers_see_everything", {"shm/a.cc": '[[gnu::no_sanitize("thread")]] void f();'}),
+    ("sanitizers_see_everything", {"tools/a.sh": "export TSAN_OPTIONS=suppressions=tsan.txt"}),
     ("include_graph", {"shm/a.cc": '#include "journal/b.h"', "journal/b.h": ""}),
     ("include_graph", {"base/a.cc": '#include "shm/b.h"', "shm/b.h": ""}),
     ("include_graph", {"daemon/a.cc": '#include "libclient/b.h"', "libclient/b.h": ""}),
@@ -160,6 +162,7 @@ RIGHT: list[tuple[str, dict[str, str]]] = [
     ("banned_file_names", {"cli/tail.cc": "", "daemon/log_format.cc": "", "journal/catalog.h": ""}),
     ("private_places", {"docs/a.md": "see docs/wo" + "rk/ and /dev/shm"}),
     ("reasons_at_suppressions", {"base/a.cc": "f();  // NOLINT(bugprone-x): it is meant\n"}),
+    ("sanitizers_see_everything", {"tools/a.sh": "export TSAN_OPTIONS=halt_on_error=1"}),
     (
         "include_graph",
         {
