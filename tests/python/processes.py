@@ -11,10 +11,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import select
+import signal
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -71,6 +73,19 @@ def run_together(
                 process.kill()
                 process.join()
     return results
+
+
+def stop_process(pid: int) -> None:
+    """SIGSTOP, and until all its threads have stopped: it takes effect a moment later."""
+    os.kill(pid, signal.SIGSTOP)
+    while True:
+        states = [
+            (task / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            for task in Path(f"/proc/{pid}/task").iterdir()
+        ]
+        if set(states) == {"T"}:
+            return
+        time.sleep(0.001)
 
 
 def wait_for_end(pid: int, timeout: float = 60) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 import optjournal
 from optjournal import InvalidError, JournalError, JournalStorage
-from processes import run_together
+from processes import run_together, stop_process
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_full_region_says_who_holds_it_and_for_how_long(location: Path) -> Non
     with JournalStorage(location, timeout=0.2, **options) as storage:
         study = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE])
         daemon = storage.status()["daemon_pid"]
-        os.kill(daemon, signal.SIGSTOP)
+        stop_process(daemon)
         written = 0
         try:
             while True:
@@ -214,6 +214,8 @@ def test_a_region_of_another_layout_is_kept_while_workers_use_it(location: Path)
         study = worker.create_new_study([optuna.study.StudyDirection.MINIMIZE], "study")
         said = dict(line.split(": ", 1) for line in (location / "LOCK").read_text().splitlines())
         [region] = Path(said["runtime"]).glob("region-*")
+        # Stopped, so that it does not look at the header that it serves.
+        stop_process(int(said["pid"]))
         with open(region, "r+b") as file:
             file.seek(LAYOUT_HASH_OFFSET)
             former = file.read(8)

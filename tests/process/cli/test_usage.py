@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
+import optuna
 import pytest
 
-from conftest import PROGRAMS, ROOT, run
+from conftest import PROGRAMS, ROOT, open_storage, run, wait_until
 
 # Those that look at what is there, and refuse what is not.
-LOOKING = ("tail", "status", "studies", "trials", "orphans", "stop", "dashboard")
-VERBS = (*LOOKING, "top", "doctor", "version")
+LOOKING = ("tail", "status", "studies", "trials", "orphans", "stop", "dashboard", "top")
+VERBS = (*LOOKING, "doctor", "version")
 
 
 def test_help_of_the_program_names_every_verb_and_exit_code() -> None:
@@ -175,6 +177,48 @@ class TestBadPlaces:
         assert answer.returncode == 1, answer
         assert str(locked) in answer.stderr
         assert "ermission denied" in answer.stderr
+
+
+def is_stopped(pid: int) -> bool:
+    """All its threads: SIGSTOP takes effect a moment after kill() returned."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return all((task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "T" for task in tasks)
+
+
+LAYOUT_HASH_OFFSET = 16  # docs/region-format.md
+
+
+def test_a_region_of_another_layout_is_said_and_the_disk_is_read(folder: Path) -> None:
+    """As after an upgrade, with workers of the former version still there."""
+    worker = open_storage(folder)
+    study = worker.create_new_study([optuna.study.StudyDirection.MINIMIZE], "kept")
+    said = dict(line.split(": ", 1) for line in (folder / "LOCK").read_text().splitlines())
+    (region,) = Path(said["runtime"]).glob("region-*")
+    daemon = int(said["pid"])
+    os.kill(daemon, signal.SIGSTOP)
+    wait_until(lambda: is_stopped(daemon), "the daemon has stopped")
+
+    def exchange_layout() -> None:
+        with open(region, "r+b") as file:
+            file.seek(LAYOUT_HASH_OFFSET)
+            former = file.read(8)
+            file.seek(LAYOUT_HASH_OFFSET)
+            file.write(bytes(byte ^ 0xFF for byte in former))
+
+    exchange_layout()
+    os.kill(daemon, signal.SIGKILL)
+    for verb in ("status", "tail", "studies", "trials", "orphans", "top --once"):
+        answer = run(*verb.split(), folder)
+        assert answer.code == 0, (verb, answer)
+        assert "kept" in answer.out or verb in ("status", "trials"), (verb, answer)
+    assert "no daemon serves" in run("status", folder).out
+    assert run("stop", folder).code == 3
+    doctor = run("doctor", folder)
+    assert doctor.code == 8
+    assert re.search(r"warning +region .* has layout 0x[0-9a-f]+, expected 0x", doctor.out)
+    exchange_layout()
+    assert worker.create_new_trial(study) == 0
+    worker.close()
 
 
 def option_lines(text: str) -> list[tuple[str, str]]:
