@@ -263,7 +263,8 @@ def test_optimize_fails_a_dead_process_s_trial_and_calls_back(
         died = time.monotonic()
         assert _states(storage) == [TrialState.RUNNING]  # the daemon leaves it to Optuna
         study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
-        print(f"failed {time.monotonic() - died:.3f} s after it was stale")
+        after_s = time.monotonic() - died
+        print(f"measured a dead worker's trial: failed {after_s:.3f} s after it was stale")
         assert counting.calls() == ["0 FAIL"]
         assert _states(storage) == [TrialState.FAIL, TrialState.COMPLETE]
         assert study.trials[1].user_attrs == {"who": "victim"}  # the retry was taken

@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 import optuna
-import pytest
 
 import optjournal
 from conftest import PROGRAMS, open_storage, run
@@ -48,9 +47,7 @@ def read_slowly(tail: subprocess.Popen[bytes]) -> None:
         time.sleep(SLOW_S)
 
 
-def test_a_stopped_and_a_slow_monitor_cost_a_worker_nothing(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_stopped_and_a_slow_monitor_cost_a_worker_nothing(folder: Path) -> None:
     """In turns, many times through ring and pool; the figures are printed, not judged."""
     rates: dict[str, list[float]] = {"alone": [], "stopped": [], "slow": []}
     with open_storage(folder, pool_bytes=4 << 20) as storage:
@@ -73,11 +70,9 @@ def test_a_stopped_and_a_slow_monitor_cost_a_worker_nothing(
         published = json.loads(run("status", "--json", folder).out)["published"]
         assert published > 3 * ROUNDS * RECORDS  # every one of them
     alone = statistics.median(rates["alone"])
-    with capsys.disabled():
-        for kind in ("stopped", "slow"):
-            rate = statistics.median(rates[kind])
-            print(
-                f"\nworker beside a {kind} tail: {rate:,.0f} records/s, "
-                f"{rate / alone:.3f} of {alone:,.0f} alone (medians of {ROUNDS})",
-                end="",
-            )
+    for kind in ("stopped", "slow"):
+        rate = statistics.median(rates[kind])
+        print(
+            f"measured worker beside a {kind} tail: {rate:,.0f} records/s, "
+            f"{rate / alone:.3f} of {alone:,.0f} alone (medians of {ROUNDS})"
+        )

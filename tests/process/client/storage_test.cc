@@ -19,6 +19,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/measured.h"
 #include "tests/process/client/journal_under_test.h"
 
 namespace oj::client {
@@ -287,8 +288,8 @@ TEST(Storage, PrintsWhatAWriteCosts) {
   }
   const std::int64_t each_ns = (monotonic_ns() - began_ns) / kWrites;
   const std::int64_t busy_ns = (thread_cpu_ns() - busy_before_ns) / kWrites;
-  std::printf("a published write costs %lld ns, %lld ns of them on a processor\n",
-              static_cast<long long>(each_ns), static_cast<long long>(busy_ns));
+  testing::measured("a published write in C++", "%lld ns, %lld ns of them on a processor",
+                    static_cast<long long>(each_ns), static_cast<long long>(busy_ns));
   std::uint64_t applied = 0;
   ASSERT_TRUE(storage->read([&](const replay::State& state) { applied = state.next_seq(); }));
   EXPECT_GE(applied, static_cast<std::uint64_t>(kWrites));

@@ -43,7 +43,7 @@ def exposure(folder: Path, text: str) -> float:
 
 def test_exposure_is_low(tmp_path: Path) -> None:
     figure = exposure(tmp_path, UNIT.read_text())
-    print(f"exposure {figure}")
+    print(f"measured exposure of the systemd unit: {figure}")
     assert figure <= EXPOSURE_MAX
 
 
