@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/numbers.h"
 
+#include <algorithm>
 #include <cmath>
 #include <ctime>
 
@@ -69,6 +70,18 @@ std::string duration(std::int64_t us) {
   if (seconds < 3600) return fmt::format("{} min {:02} s", seconds / 60, seconds % 60);
   if (seconds < 86'400) return fmt::format("{} h {:02} min", seconds / 3600, seconds / 60 % 60);
   return fmt::format("{} d {:02} h", seconds / 86'400, seconds / 3600 % 24);
+}
+
+std::string short_duration(std::int64_t us) {
+  constexpr std::int64_t kDay = 86'400;
+  us = std::max<std::int64_t>(us, 0);
+  if (us < 999'500) return fmt::format("{:.0f}ms", static_cast<double>(us) / 1e3);
+  if (us < 59'950'000) return fmt::format("{:.1f}s", static_cast<double>(us) / 1e6);
+  const std::int64_t seconds = us / 1'000'000;
+  if (seconds < 3600) return fmt::format("{}m{:02}s", seconds / 60, seconds % 60);
+  if (seconds < kDay) return fmt::format("{}h{:02}m", seconds / 3600, seconds / 60 % 60);
+  if (seconds < 100 * kDay) return fmt::format("{}d{:02}h", seconds / kDay, seconds / 3600 % 24);
+  return seconds < 100'000 * kDay ? fmt::format("{}d", seconds / kDay) : "long";
 }
 
 std::string byte_amount(std::uint64_t bytes) {

@@ -17,6 +17,7 @@
 #include "cli/top_picture.h"
 #include "cli/top_screen.h"
 #include "cli/verbs.h"
+#include "libclient/gpu_loads.h"
 #include "libclient/storage.h"
 
 namespace oj::cli {
@@ -24,6 +25,10 @@ namespace {
 
 constexpr int kLookMs = 100;  // between looks for a signal
 constexpr int kEscape = 27;
+constexpr std::int64_t kOpenMs = 2'000;  // then without the daemon's word
+// A stopped daemon holds the screen up for so long at each look, and is called silent after that.
+constexpr std::int64_t kAnswerMs = 200;
+constexpr std::int64_t kPatienceUs = 2'000'000;
 
 // Signals that end the program, after the terminal was given back. They are blocked and asked for,
 // so that nothing is interrupted; curses' own handlers are never called.
@@ -107,6 +112,7 @@ class Top {
   Result<void> run() {
     client::OpenOptions open;
     open.mode = client::OpenOptions::Mode::kMonitor;
+    open.open_timeout_ms = kOpenMs;
     open.command = "optjournal top";
     auto storage = client::Storage::open(options_.location, open);
     if (!storage) return storage.error();
@@ -125,22 +131,41 @@ class Top {
 
  private:
   Result<TopPicture> look() {
-    std::optional<schema::Status> status;
-    std::string why;
-    if (auto said = client::daemon_status(options_.location))
-      status = *std::move(said);
-    else
-      why = said.error().message;
+    ask_daemon();
+    const std::vector<client::GpuLoad> gpus = gpus_.look();
     TopPicture picture;
     const auto use = [&](const replay::State& state) {
-      picture = history_.look(utc_us(), status, state);
+      picture = history_.look(utc_us(), status_, state, gpus);
     };
     auto read = storage_->read(use);
     // Records were lost with their region, which is said once: the next call reads anew.
     if (!read && read.error().code == Code::kGone) read = storage_->read(use);
     if (!read) return read.error();
-    picture.daemon_text = why;
+    picture.daemon_text = why_;
+    picture.synced = storage_->session().synced_end();
+    if (silent_since_ns_ != 0) picture.silent_us = (monotonic_ns() - silent_since_ns_) / 1000;
+    if (picture.silent_us < kPatienceUs && status_) picture.silent_us = 0;
     return picture;
+  }
+
+  // Afterwards status_ is what the daemon said, or last said if it does not answer now.
+  void ask_daemon() {
+    const bool live = !options_.once && !options_.json;
+    const std::int64_t began_ns = monotonic_ns();
+    auto said = live ? client::daemon_status(options_.location, Deadline::in_ms(kAnswerMs))
+                     : client::daemon_status(options_.location);
+    if (said) {
+      status_ = *std::move(said);
+      silent_since_ns_ = 0;
+      return;
+    }
+    why_ = said.error().message;
+    const bool silent = said.error().code == Code::kBusy;
+    if (!silent || !live) status_.reset();
+    if (!silent)
+      silent_since_ns_ = 0;
+    else if (silent_since_ns_ == 0)
+      silent_since_ns_ = began_ns;
   }
 
   // Two looks, for the rates of --once.
@@ -216,6 +241,10 @@ class Top {
   const TopOptions& options_;
   Output& out_;
   std::shared_ptr<client::Storage> storage_;
+  client::GpuLoads gpus_;
+  std::optional<schema::Status> status_;
+  std::string why_;                   // there is no status
+  std::int64_t silent_since_ns_ = 0;  // not 0: the daemon has not answered since
   TopHistory history_;
   TopView view_;
 };

@@ -7,6 +7,7 @@
 #include "cli/json.h"
 #include "cli/numbers.h"
 #include "cli/values.h"
+#include "libclient/gpus.h"
 #include "schema/latency.h"
 
 namespace oj::cli {
@@ -23,15 +24,38 @@ std::uint64_t count_in(const Map& map, typename Map::key_type key, std::uint64_t
   return found == map.end() ? otherwise : found->second;
 }
 
+std::vector<TopGpu> gpus_of(const replay::SessionInfo& session,
+                            const std::vector<client::GpuLoad>& machine) {
+  client::Gpus used;
+  for (const replay::Gpu& gpu : session.gpus) used.push_back({gpu.uuid, gpu.name});
+  const std::optional<std::string>& visible = session.cuda_visible_devices;
+  // A container's numbers are its own; a UUID means the same everywhere.
+  if (used.empty() && visible && (session.container.empty() || visible->starts_with("GPU-"))) {
+    client::Gpus all;
+    for (const client::GpuLoad& load : machine) all.push_back(load.gpu);
+    used = client::visible_gpus(all, visible, false);
+  }
+  std::vector<TopGpu> gpus;
+  for (const schema::GpuIdentity& gpu : used) {
+    TopGpu& found = gpus.emplace_back();
+    found.load.gpu = gpu;
+    for (std::size_t i = 0; i < machine.size(); ++i) {
+      if (!gpu.uuid.empty() && machine[i].gpu.uuid == gpu.uuid) found = {i, machine[i]};
+    }
+  }
+  return gpus;
+}
+
 TopWorker worker_of(const replay::SessionInfo& session, std::int64_t now_us,
-                    const replay::State& state) {
+                    const replay::State& state, const std::vector<client::GpuLoad>& machine) {
   TopWorker worker;
   worker.session = session.id;
   worker.pid = session.pid;
   worker.user = session.user.empty() ? std::to_string(session.uid) : session.user;
   worker.command = session.command;
   worker.container = session.container;
-  for (const replay::Gpu& gpu : session.gpus) worker.gpu_uuids.push_back(gpu.uuid);
+  worker.gpus = gpus_of(session, machine);
+  worker.cuda_visible_devices = session.cuda_visible_devices;
   worker.died = session.died;
   worker.age_us = now_us - session.started_us;
   worker.records = session.last_op_no;
@@ -59,7 +83,7 @@ TopStudy study_of(const replay::Study& study) {
 }  // namespace
 
 TopPicture TopHistory::look(std::int64_t now_us, const std::optional<schema::Status>& daemon,
-                            const replay::State& state) {
+                            const replay::State& state, const std::vector<client::GpuLoad>& gpus) {
   while (seen_.size() > 1 && now_us - seen_[1].time_us >= kRateUs) seen_.pop_front();
   TopPicture picture;
   Seen now;
@@ -85,7 +109,7 @@ TopPicture TopHistory::look(std::int64_t now_us, const std::optional<schema::Sta
   }
   for (const auto& [id, session] : state.sessions()) {
     now.records_by_session[id] = session.last_op_no;
-    TopWorker& worker = picture.workers.emplace_back(worker_of(session, now_us, state));
+    TopWorker& worker = picture.workers.emplace_back(worker_of(session, now_us, state, gpus));
     if (before != nullptr) {
       worker.records_per_s =
           1e6 * per_us(worker.records, count_in(before->records_by_session, id, 0), us);
@@ -140,11 +164,35 @@ void arrange(TopPicture& picture, TopSort sort, const std::string& filter) {
       [](const TopStudy& a, const TopStudy& b) { return a.finished_per_min > b.finished_per_min; });
 }
 
+namespace {
+
+void add_gpus(Json& json, const TopWorker& worker) {
+  const auto integer = [&json](const char* key, const auto& value) {
+    json.key(key);
+    value ? json.integer(*value) : json.null();
+  };
+  json.key("gpus").array();
+  for (const TopGpu& gpu : worker.gpus) {
+    json.object().key("uuid").text(gpu.load.gpu.uuid).key("name").text(gpu.load.gpu.name);
+    integer("index", gpu.index);
+    integer("busy_percent", gpu.load.busy_percent);
+    integer("memory_used_bytes", gpu.load.memory_used_bytes);
+    integer("memory_bytes", gpu.load.memory_bytes);
+    json.end_object();
+  }
+  json.end_array().key("cuda_visible_devices");
+  worker.cuda_visible_devices ? json.text(*worker.cuda_visible_devices) : json.null();
+}
+
+}  // namespace
+
 std::string json_of(const TopPicture& picture) {
   Json json;
   json.object().key("time").text(iso_time_utc(picture.time_us));
   json.key("records").integer(picture.records);
-  json.key("records_per_s").number(picture.records_per_s).key("daemon");
+  json.key("records_per_s").number(picture.records_per_s);
+  json.key("synced").integer(picture.synced).key("silent_us").integer(picture.silent_us);
+  json.key("daemon");
   if (picture.daemon) {
     const schema::Status& said = *picture.daemon;
     json.object().key("pid").integer(said.daemon_pid).key("published").integer(said.published);
@@ -165,9 +213,9 @@ std::string json_of(const TopPicture& picture) {
   for (const TopWorker& worker : picture.workers) {
     json.object().key("session").integer(worker.session).key("pid").integer(worker.pid);
     json.key("user").text(worker.user).key("command").text(worker.command);
-    json.key("died").boolean(worker.died).key("gpus").array();
-    for (const std::string& uuid : worker.gpu_uuids) json.text(uuid);
-    json.end_array().key("study");
+    json.key("died").boolean(worker.died);
+    add_gpus(json, worker);
+    json.key("study");
     worker.study ? json.text(*worker.study) : json.null();
     json.key("trial");
     worker.trial ? json.integer(*worker.trial) : json.null();

@@ -11,19 +11,27 @@
 #include <string>
 #include <vector>
 
+#include "libclient/gpu_loads.h"
 #include "replay/state.h"
 #include "schema/control.h"
 
 namespace oj::cli {
 
+// A GPU that a worker may use: `load` is empty but for who it is where NVML does not know it.
+struct TopGpu {
+  std::optional<std::size_t> index;  // as NVML numbers them, here
+  client::GpuLoad load;
+};
+
 struct TopWorker {
   schema::SessionId session = 0;
   std::uint32_t pid = 0;
   std::string user, command, container;
-  std::vector<std::string> gpu_uuids;
-  bool died = false;                   // it left orphans
-  std::optional<std::string> study;    // of its RUNNING trial; of several the newest
-  std::optional<std::uint64_t> trial;  // its number
+  std::vector<TopGpu> gpus;
+  std::optional<std::string> cuda_visible_devices;  // as the worker has it
+  bool died = false;                                // it left orphans
+  std::optional<std::string> study;                 // of its RUNNING trial; of several the newest
+  std::optional<std::uint64_t> trial;               // its number
   std::int64_t trial_age_us = 0, age_us = 0;
   std::uint64_t records = 0;
   double records_per_s = 0;
@@ -42,6 +50,10 @@ struct TopPicture {
   std::int64_t time_us = 0;
   std::optional<schema::Status> daemon;  // none: no daemon, or it may not be asked
   std::string daemon_text;               // then: why
+  // Not 0: the daemon is there and has not answered for so long. `daemon` is then what it last
+  // said, if it ever did; the rest comes from the region.
+  std::int64_t silent_us = 0;
+  std::uint64_t synced = 0;  // records on stable storage, by the region or the disk
   double records_per_s = 0;
   std::uint64_t records = 0;                       // in the journal
   std::uint64_t sync_ns_p50 = 0, sync_ns_p99 = 0;  // of the last seconds; 0: no sync in them
@@ -50,12 +62,15 @@ struct TopPicture {
 };
 
 // Remembers what rates are made of: what was seen in the last kRateUs, and one look before.
+//
+// A worker's GPUs are those that it said; where it could not ask NVML, those that its
+// CUDA_VISIBLE_DEVICES means on this machine, if that can be told.
 class TopHistory {
  public:
   static constexpr std::int64_t kRateUs = 10'000'000;
 
   TopPicture look(std::int64_t now_us, const std::optional<schema::Status>& daemon,
-                  const replay::State& state);
+                  const replay::State& state, const std::vector<client::GpuLoad>& gpus = {});
 
  private:
   struct Seen {

@@ -67,7 +67,10 @@ Result<schema::ControlMessage> ask(Conversation& conversation, const schema::Con
 }  // namespace
 
 Result<schema::Status> daemon_status(const std::string& location) {
-  const Deadline deadline = Deadline::in_ms(kAnswerMs);
+  return daemon_status(location, Deadline::in_ms(kAnswerMs));
+}
+
+Result<schema::Status> daemon_status(const std::string& location, Deadline deadline) {
   Conversation conversation;
   if (auto reached = reach(location, conversation, deadline); !reached) return reached.error();
   Result<schema::ControlMessage> answer = ask(conversation, schema::StatusRequest{}, deadline);

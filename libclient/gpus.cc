@@ -1,47 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "libclient/gpus.h"
 
-#include <dlfcn.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 
+#include "libclient/nvml.h"
+
 namespace oj::client {
 namespace {
 
 constexpr const char* kDriverFile = "/dev/nvidiactl";  // without it NVML only costs time
-constexpr const char* kLibrary = "libnvidia-ml.so.1";
-constexpr unsigned kInitNoAttach = 2;  // NVML_INIT_FLAG_NO_ATTACH: wake up no GPU that sleeps
-constexpr unsigned kInitAll = 0;       // where that is not enough to be told who they are
-constexpr unsigned kTextBytes = 96;    // NVML_DEVICE_UUID_V2_BUFFER_SIZE, .._NAME_V2_..
-
-// The few functions that are needed, with the types of nvml.h: nvmlReturn_t is an int (0: success),
-// nvmlDevice_t a pointer.
-struct Nvml {
-  using Device = void*;
-  int (*init)(unsigned flags) = nullptr;
-  int (*shutdown)() = nullptr;
-  int (*count)(unsigned* count) = nullptr;
-  int (*device)(unsigned index, Device* device) = nullptr;
-  int (*uuid)(Device device, char* text, unsigned bytes) = nullptr;
-  int (*name)(Device device, char* text, unsigned bytes) = nullptr;
-
-  bool load(void* library) {
-    return get(library, "nvmlInitWithFlags", init) && get(library, "nvmlShutdown", shutdown) &&
-           get(library, "nvmlDeviceGetCount_v2", count) &&
-           get(library, "nvmlDeviceGetHandleByIndex_v2", device) &&
-           get(library, "nvmlDeviceGetUUID", uuid) && get(library, "nvmlDeviceGetName", name);
-  }
-
- private:
-  template <class Function>
-  static bool get(void* library, const char* symbol, Function& function) {
-    function = reinterpret_cast<Function>(dlsym(library, symbol));
-    return function != nullptr;
-  }
-};
 
 Gpus ask(const Nvml& nvml) {
   Gpus gpus;
@@ -49,12 +20,12 @@ Gpus ask(const Nvml& nvml) {
   if (nvml.count(&count) != 0) return gpus;
   for (unsigned i = 0; i < count; ++i) {
     Nvml::Device device = nullptr;
-    std::array<char, kTextBytes> uuid{}, name{};
+    std::array<char, Nvml::kTextBytes> uuid{}, name{};
     // A place in the list even for one that does not answer: the others keep their numbers.
     schema::GpuIdentity& gpu = gpus.emplace_back();
     if (nvml.device(i, &device) != 0) continue;
-    if (nvml.uuid(device, uuid.data(), kTextBytes - 1) == 0) gpu.uuid = uuid.data();
-    if (nvml.name(device, name.data(), kTextBytes - 1) == 0) gpu.name = name.data();
+    if (nvml.uuid(device, uuid.data(), Nvml::kTextBytes - 1) == 0) gpu.uuid = uuid.data();
+    if (nvml.name(device, name.data(), Nvml::kTextBytes - 1) == 0) gpu.name = name.data();
   }
   return gpus;
 }
@@ -78,21 +49,21 @@ std::string_view trimmed(std::string_view text) {
 }  // namespace
 
 Gpus gpus_by(const char* nvml_library) {
-  void* const library = dlopen(nvml_library, RTLD_NOW | RTLD_LOCAL);  // stays loaded
-  Nvml nvml;
-  if (library == nullptr || !nvml.load(library)) return {};
+  const std::optional<Nvml> nvml = Nvml::load(nvml_library);
   Gpus gpus;
-  for (const unsigned flags : {kInitNoAttach, kInitAll}) {
-    if (nvml.init(flags) != 0) continue;
-    gpus = ask(nvml);
-    nvml.shutdown();
+  if (!nvml) return gpus;
+  // The second where the first is not enough to be told who they are.
+  for (const unsigned flags : {Nvml::kInitNoAttach, Nvml::kInitAll}) {
+    if (nvml->init(flags) != 0) continue;
+    gpus = ask(*nvml);
+    nvml->shutdown();
     if (!gpus.empty() && all_answered(gpus)) break;
   }
   return gpus;
 }
 
 const Gpus& gpus_of_machine() {
-  static const Gpus kGpus = access(kDriverFile, F_OK) == 0 ? gpus_by(kLibrary) : Gpus();
+  static const Gpus kGpus = access(kDriverFile, F_OK) == 0 ? gpus_by(kNvmlLibrary) : Gpus();
   return kGpus;
 }
 

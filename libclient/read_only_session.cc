@@ -71,8 +71,10 @@ Result<void> ReadOnlySession::attach(Deadline deadline) {
   JoinRequest request{location_, folder_, options_, hello, false, deadline, -1};
   if (location_.service) request.deadline = next_look(deadline);  // there is no lock to ask
   Result<Joined> joined = join(request, connection_);
-  if (!joined && joined.error().os_error == EACCES) {
-    // The socket takes the right to write it; the region only that to read it.
+  // The socket takes the right to write it, and a daemon that answers; the region neither.
+  const bool busy = !joined && joined.error().code == Code::kBusy;
+  const Error why = joined ? Error{} : joined.error();
+  if (busy || (!joined && why.os_error == EACCES)) {
     if (const auto runtime_folder = serving_runtime_folder(location_, folder_);
         runtime_folder && !runtime_folder->empty()) {
       if (Result<Joined> found = find_region(*runtime_folder)) joined = std::move(found);
@@ -82,7 +84,7 @@ Result<void> ReadOnlySession::attach(Deadline deadline) {
   const auto before = current_.get();
   if (before && before->region->identity().generation == joined->welcome.generation) return {};
   Result<std::shared_ptr<Attachment>> made = Attachment::make(*joined, folder_, true);
-  if (!made) return made.error();
+  if (!made) return busy ? why : made.error();
   (*made)->number = before ? before->number + 1 : 1;
   if (before) {
     Result<RegionChange> change = compare_regions(before, *made, folder_);

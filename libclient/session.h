@@ -138,8 +138,10 @@ class Session {
 // Asks the daemon that serves `location` to drain and end; waits until it has. kGone: none serves
 // it. kRefused: workers are attached (the message lists them).
 Result<void> stop_daemon(const std::string& location, Deadline deadline);
-// From the daemon that serves `location`, without a session. kGone: none serves it.
+// From the daemon that serves `location`, without a session. kGone: none serves it. kBusy: it has
+// not answered until the deadline, without one for 10 s: it is stopped, or the machine overloaded.
 Result<schema::Status> daemon_status(const std::string& location);
+Result<schema::Status> daemon_status(const std::string& location, Deadline deadline);
 
 // The version of this library, "0.1.0".
 const char* version();

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -23,13 +24,13 @@ import pyte
 import pytest
 
 import optjournal
-from conftest import PROGRAMS, run, wait_until
+from conftest import PROGRAMS, open_storage, run, wait_until
 
 
 class Screen:
     """The program on a pseudo terminal, and what that shows."""
 
-    def __init__(self, folder: Path, columns: int, rows: int) -> None:
+    def __init__(self, folder: Path, columns: int, rows: int, **environment: str) -> None:
         self.master, self.slave = pty.openpty()
         self.screen = pyte.Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
@@ -41,7 +42,7 @@ class Screen:
             stdout=self.slave,
             stderr=self.slave,
             start_new_session=True,
-            env={**os.environ, "TERM": "xterm-256color"},
+            env={**os.environ, "TERM": "xterm-256color", **environment},
         )
 
     def resize(self, columns: int, rows: int) -> None:
@@ -66,8 +67,8 @@ class Screen:
 
 
 @contextmanager
-def top(folder: Path, columns: int, rows: int) -> Iterator[Screen]:
-    screen = Screen(folder, columns, rows)
+def top(folder: Path, columns: int, rows: int, **environment: str) -> Iterator[Screen]:
+    screen = Screen(folder, columns, rows, **environment)
     try:
         yield screen
     finally:
@@ -89,6 +90,8 @@ def test_shows_workers_studies_and_daemon(
         assert str(os.getpid()) in text
         assert "digits" in text
         assert "0.75" in text  # the best value
+        for column in ("USER", "PID", "GPU", "STUDY", "TRIAL", "AGE", "/s", "BEST", "/min"):
+            assert column in text, column
         newest = optuna.load_study(study_name="digits", storage=storage).ask()
         screen.wait_for(f"#{newest.number} ")
 
@@ -96,8 +99,9 @@ def test_shows_workers_studies_and_daemon(
 def test_keys(storage: optjournal.JournalStorage, folder: Path) -> None:
     with top(folder, 80, 24) as screen:
         screen.wait_for("sorted by age")
-        screen.press("s")
-        screen.wait_for("sorted by rate")
+        for sort in ("rate", "pid", "user", "study", "age"):
+            screen.press("s")
+            screen.wait_for(f"sorted by {sort}")
         screen.press("h")
         screen.wait_for("this help")
         screen.press("h/zzz")
@@ -137,6 +141,69 @@ def test_resized_and_across_a_killed_daemon(
             lambda: "daemon " in (text := screen.read()) and f"daemon {daemon}" not in text,
             "the new daemon",
         )
+
+
+def daemon_pid(folder: Path) -> int:
+    return int(json.loads(run("status", "--json", folder).out)["daemon"]["pid"])
+
+
+def wait_for_silence(screen: Screen) -> None:
+    wait_until(
+        lambda: re.search(r"has not answered for [2-9]\.", screen.read()),
+        "it says that the daemon does not answer, and for how long",
+    )
+
+
+def test_a_stopped_daemon_does_not_freeze_it(
+    storage: optjournal.JournalStorage, folder: Path
+) -> None:
+    daemon = daemon_pid(folder)
+    with top(folder, 80, 24) as before:
+        before.wait_for("two goals")
+        os.kill(daemon, signal.SIGSTOP)
+        try:
+            with top(folder, 80, 24) as meanwhile:  # also one that never heard of it
+                wait_for_silence(before)
+                assert f"daemon {daemon} has not answered" in before.read()
+                wait_for_silence(meanwhile)
+                trial = storage.create_new_trial(0)  # only the region has it
+                for screen in (before, meanwhile):
+                    screen.wait_for(f"#{storage.get_trial_number_from_id(trial)} ")
+                    screen.press("s")
+                    screen.wait_for("sorted by rate")
+                meanwhile.press("q")
+                assert meanwhile.wait_for_end() == 0
+        finally:
+            os.kill(daemon, signal.SIGCONT)
+        before.wait_for("sync p50")
+        assert "has not answered" not in before.read()
+
+
+NVML_DOUBLE = PROGRAMS.parent / "nvml_double"  # a library like the driver's, with two GPUs
+
+
+@pytest.mark.skipif(
+    not NVML_DOUBLE.is_dir() or Path("/dev/nvidiactl").exists(),
+    reason=f"{NVML_DOUBLE} was not built, or this machine has GPUs of its own",
+)
+def test_gpus_with_load_and_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    with open_storage(folder) as storage:
+        optuna.create_study(storage=storage, study_name="on a GPU").ask()
+        words = ("top", "--once", "--json", "--interval", "0.1", folder)
+        (worker,) = json.loads(run(*words, LD_LIBRARY_PATH=str(NVML_DOUBLE)).out)["workers"]
+        assert worker["gpus"] == [
+            {
+                "uuid": "GPU-00000002-0000-4000-8000-000000000000",
+                "name": "NVIDIA Double",
+                "index": 1,
+                "busy_percent": 41,
+                "memory_used_bytes": 10 << 30,
+                "memory_bytes": 80 << 30,
+            }
+        ]
+        with top(folder, 80, 24, LD_LIBRARY_PATH=str(NVML_DOUBLE)) as screen:
+            screen.wait_for("1 41% 10/80G")
 
 
 def test_in_a_pipe(storage: optjournal.JournalStorage, folder: Path) -> None:

@@ -56,5 +56,21 @@ TEST(Amounts, AreShort) {
   EXPECT_EQ(grouped(1'234'567), "1,234,567");
 }
 
+TEST(ShortDuration, TakesSixColumnsAtMost) {
+  EXPECT_EQ(short_duration(-5), "0ms");
+  EXPECT_EQ(short_duration(850'000), "850ms");
+  EXPECT_EQ(short_duration(12'500'000), "12.5s");
+  EXPECT_EQ(short_duration(59'970'000), "0m59s");
+  EXPECT_EQ(short_duration(245'000'000), "4m05s");
+  EXPECT_EQ(short_duration(7'380'000'000), "2h03m");
+  EXPECT_EQ(short_duration(4LL * 86'400'000'000), "4d00h");
+  EXPECT_EQ(short_duration(400LL * 86'400'000'000), "400d");
+  std::int64_t us = 1;
+  for (int bit = 0; bit < 62; ++bit, us *= 2) {
+    EXPECT_LE(short_duration(us).size(), 6u) << us;
+    EXPECT_LE(short_duration(us - 1).size(), 6u) << us - 1;
+  }
+}
+
 }  // namespace
 }  // namespace oj::cli

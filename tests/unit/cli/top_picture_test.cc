@@ -96,6 +96,35 @@ TEST_F(TopPictureOfAJournal, TellsSyncLatenciesOfTheSameDaemonOnly) {
             schema::latency_bound_ns(10));
 }
 
+TEST_F(TopPictureOfAJournal, KnowsTheGpusOfAWorkerByUuidOrByWhatCudaWasTold) {
+  const std::array kOwn = {schema::Gpu{"GPU-b", "Double"}, schema::Gpu{"GPU-elsewhere", "Double"}};
+  schema::SessionStarted said{.pid = 11};
+  said.gpus = kOwn;
+  journal_.add(11, 0, said);
+  journal_.add(12, 0, schema::SessionStarted{.pid = 12, .cuda_visible_devices = "1,0"});
+  schema::SessionStarted contained{.pid = 13, .container = "docker"};
+  contained.cuda_visible_devices = "0";
+  journal_.add(13, 0, contained);
+  contained.cuda_visible_devices = "GPU-a";
+  journal_.add(14, 0, contained);
+  const std::vector<client::GpuLoad> machine = {{{"GPU-a", "Double"}, 10, 1, 2},
+                                                {{"GPU-b", "Double"}, 20, 1, 2}};
+  const TopPicture picture = history_.look(5 * kS, std::nullopt, journal_.state, machine);
+  ASSERT_EQ(picture.workers.size(), 6u);
+  EXPECT_TRUE(picture.workers[0].gpus.empty());
+  const TopWorker& own = picture.workers[2];
+  ASSERT_EQ(own.gpus.size(), 2u);
+  EXPECT_EQ(own.gpus[0].index, 1u);
+  EXPECT_EQ(own.gpus[0].load.busy_percent, 20u);
+  EXPECT_FALSE(own.gpus[1].index);
+  EXPECT_EQ(own.gpus[1].load.gpu.uuid, "GPU-elsewhere");
+  ASSERT_EQ(picture.workers[3].gpus.size(), 2u);
+  EXPECT_EQ(picture.workers[3].gpus[0].load.gpu.uuid, "GPU-b");
+  EXPECT_TRUE(picture.workers[4].gpus.empty());
+  ASSERT_EQ(picture.workers[5].gpus.size(), 1u);
+  EXPECT_EQ(picture.workers[5].gpus[0].index, 0u);
+}
+
 TEST_F(TopPictureOfAJournal, IsSortedAndFiltered) {
   TopPicture picture = history_.look(5 * kS, std::nullopt, journal_.state);
   arrange(picture, TopSort::kUser, "");
