@@ -18,9 +18,12 @@
 namespace oj::cli {
 namespace {
 
-// Says what to type where the Python that was found has no optjournal.
+// Imports nothing from the current folder, which -c puts first. Says what to type where the Python
+// that was found has no optjournal.
 constexpr const char* kProgram =
     "import sys\n"
+    "if sys.path[0] == '':\n"
+    "    del sys.path[0]\n"
     "try:\n"
     "    from optjournal._dashboard import main\n"
     "except ImportError as missing:\n"

@@ -200,6 +200,31 @@ class TestTrials:
         assert both[0].startswith("number,state,values_0,values_1,datetime_start")
         assert both[1].startswith("0,COMPLETE,1.0,inf,")
 
+    def test_csv_is_that_of_rfc_4180(self, folder: Path) -> None:
+        """Any text comes back as it is; what a spreadsheet might take for a formula, too."""
+        texts = [
+            'say "so"', "a,b", "two\nlines", "two\r\nlines", "\r", "", '"', '","', "semi;colon",
+            "=1+1", "+1", "-1", "@x", "\tx", "=HYPERLINK(\"x\")", "\x1b[31m", "日本", "'",
+        ]  # fmt: skip
+        with open_storage(folder) as storage:
+            study = optuna.create_study(storage=storage, study_name="s")
+            for text in texts:
+                trial = study.ask({text: optuna.distributions.CategoricalDistribution([text])})
+                trial.set_user_attr("key " + text, text)
+        text = run("trials", "--csv", "--attrs", folder, "s").out
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        assert len(rows) == 1 + len(texts)
+        assert {len(row) for row in rows} == {len(rows[0])}
+        for number, wanted in enumerate(texts):
+            row = dict(zip(rows[0], rows[1 + number]))
+            assert row["params_" + wanted] == wanted
+            assert row["user_attrs_key " + wanted] == wanted
+        # Quotes stand only where they must, and lines end in CR LF.
+        assert ",=1+1," in text
+        assert ',"say ""so""",' in text
+        assert re.sub(r'"(?:[^"]|"")*"', "", text).count("\r\n") == len(rows)
+        assert "\n" not in re.sub(r'"(?:[^"]|"")*"', "", text).replace("\r\n", "")
+
     def test_filters(self, storage: optjournal.JournalStorage, folder: Path) -> None:
         def numbers(*words: str) -> list[int]:
             return [

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ import optjournal
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = Path(os.environ.get("OPTJOURNAL_PROGRAMS", ROOT / "build" / "release" / "bin"))
 WATCHDOG_S = 120.0
+# A shell ignores it for what it runs in the background, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 NOTE = "seen by **every** worker"
 
 WORKER = """
@@ -71,18 +74,28 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def url(folder: Path) -> Iterator[str]:
+    with serving(folder, Path.cwd()) as address:
+        yield address
+
+
+@contextmanager
+def serving(folder: Path, current: Path) -> Iterator[str]:
     dashboard = subprocess.Popen(
         [PROGRAMS / "optjournal", "dashboard", "--port", "0", folder],
         stdout=subprocess.PIPE,
         text=True,
+        cwd=current,
         env={**os.environ, "OPTJOURNAL_PYTHON": sys.executable},
     )
     assert dashboard.stdout is not None
     address = dashboard.stdout.readline().strip()
-    assert address.startswith("http://127.0.0.1:"), address
-    yield address
-    dashboard.send_signal(signal.SIGTERM)
-    assert dashboard.wait(WATCHDOG_S) == 0
+    try:
+        assert address.startswith("http://127.0.0.1:"), address
+        yield address
+    finally:
+        dashboard.send_signal(signal.SIGTERM)
+        code = dashboard.wait(WATCHDOG_S)
+    assert code == 0
 
 
 @pytest.fixture
@@ -174,6 +187,15 @@ def test_without_a_journal_nothing_is_made(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "none" in done.stderr
     assert not (tmp_path / "none").exists()
+
+
+def test_nothing_is_imported_from_the_current_folder(folder: Path, tmp_path: Path) -> None:
+    current = tmp_path / "current"
+    current.mkdir()
+    for name in ("optuna", "optuna_dashboard", "optjournal", "argparse", "signal"):
+        (current / f"{name}.py").write_text(f"raise SystemExit('{name} of the current folder')\n")
+    with serving(folder, current):
+        pass
 
 
 def test_a_python_without_the_package_is_told_what_to_type(folder: Path) -> None:
