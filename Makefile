@@ -10,7 +10,7 @@ run: build  ## tune a real model in 4 processes and watch it survive kill -9
 test: test-dependencies  ## all tests, sanitizers and proofs included; STAGES="cpp python" for some
 	@tools/test.sh $(STAGES)
 
-verify: test-dependencies  ## the proofs of the shared-memory protocol; docs/verification.md
+verify: build test-dependencies  ## the proofs of the shared-memory protocol; docs/verification.md
 	@tools/verify.sh $(ARGS)
 
 soak: build test-dependencies  ## workers and daemons killed at random for as long as told; DURATION=1h

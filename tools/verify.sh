@@ -4,6 +4,8 @@
 #
 #   ok NAME: figures | FAILED NAME: why | skipped NAME: reason
 #
+# What is skipped although it could run here has failed (tools/verify_summary.py has the reasons).
+#
 # usage: tools/verify.sh [--fast] [--junit FILE] [PART ...]
 #   --fast   what `make test` runs: the same checks, made smaller where size is a number
 # The whole takes up to 15 minutes on 2 cores, --fast up to 5. What each part shows, and what it
@@ -53,4 +55,4 @@ for part in "${parts[@]}"; do
   "tests/verify/$part/run.sh" "${size[@]}" 2>&1 | tee "$results/$part.txt" || status=$?
   printf '%s %s %s\n' "$part" "$status" "$((SECONDS - begin))" >>"$results/parts"
 done
-python tools/verify_summary.py "$results" "${report[@]}"
+python tools/verify_summary.py "$results" "${size[@]}" "${report[@]}"

@@ -16,7 +16,7 @@ readonly build=$PWD/build/arm64 sysroot=$PWD/build/arm64-sysroot
 
 if ! command -v aarch64-linux-gnu-g++ >/dev/null ||
   ! command -v qemu-aarch64-static >/dev/null; then
-  echo "skipped arm64: needs the packages g++-aarch64-linux-gnu and qemu-user-static"
+  echo "skipped arm64: needs aarch64-linux-gnu-g++, qemu-aarch64-static: a compiler, a processor"
   exit 0
 fi
 
@@ -40,7 +40,7 @@ fetch_packages() {
   touch "$sysroot/complete"
 }
 if [[ ! -f $sysroot/complete ]] && ! fetch_packages >"$PWD/build/arm64-packages.txt" 2>&1; then
-  echo "skipped arm64: its packages are not to be had: $(tail -n 1 build/arm64-packages.txt)"
+  echo "skipped arm64: tried: its packages are not to be had: $(tail -n 1 build/arm64-packages.txt)"
   exit 0
 fi
 

@@ -12,8 +12,8 @@ skip() {
   echo "skipped boot: $*"
   exit 0
 }
-[[ $(id -u) -eq 0 ]] || skip "only root can boot a container"
-command -v systemd-nspawn >/dev/null || skip "no systemd-nspawn; Debian: systemd-container"
+[[ $(id -u) -eq 0 ]] || skip "needs root: it boots a container"
+command -v systemd-nspawn >/dev/null || skip "needs systemd-nspawn: see systemd-container"
 
 mkdir -p build/verify
 cmake --build build/release --target optjournald optjournal verify_boot_worker \
@@ -29,8 +29,8 @@ nspawn=
 # shellcheck source=tests/verify/boot/machine.sh
 . tests/verify/boot/machine.sh
 trap clean_up EXIT
-make_root || skip "cannot mount an overlay of / here: $(tail -n 1 "$said")"
-boot || skip "systemd does not boot here: $(tail -n 1 "$place/console")"
+make_root || skip "tried: cannot mount an overlay of / here: $(tail -n 1 "$said")"
+boot || skip "tried: systemd does not boot here: $(tail -n 1 "$place/console")"
 
 failed=0
 # check NAME COMMAND...: one line, with what COMMAND printed last as the figures.

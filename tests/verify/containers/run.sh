@@ -11,7 +11,7 @@ set -uo pipefail
 cd "$(dirname "$0")/../../.." || exit 1
 
 [[ $(id -u) -eq 0 ]] || {
-  echo "skipped containers: only root can become other users"
+  echo "skipped containers: needs root: who can become other users"
   exit 0
 }
 mkdir -p build/verify
@@ -243,7 +243,7 @@ nothing_is_lost() {
 : >build/verify/containers-daemon.txt
 start_daemon
 (in_container "$anna" "$group" /bin/true) >"$said" 2>&1 || {
-  echo "skipped containers: this machine allows none: $(tail -n 1 "$said")"
+  echo "skipped containers: tried: this machine allows none: $(tail -n 1 "$said")"
   exit 0
 }
 check own-namespaces own_namespaces
@@ -256,8 +256,8 @@ if setpriv --reuid="$anna" --clear-groups .venv/bin/python -c 'import optjournal
   check fork forks_go_on
   check orphan-retried orphan_is_retried
 else
-  echo "skipped fork: users cannot read $PWD/.venv, or it has no optjournal"
-  echo "skipped orphan-retried: likewise"
+  echo "skipped fork: tried: users cannot read $PWD/.venv, or it has no optjournal"
+  echo "skipped orphan-retried: tried: likewise"
 fi
 check S30-outsider outsider_is_refused
 check S31-root root_inside_is_nobody

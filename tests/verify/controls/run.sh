@@ -20,7 +20,7 @@ readonly wanted="optuna==4.0.* numpy setuptools cmaes pytest" # as tools/optuna_
 rm -rf "$results"
 mkdir -p "$results"
 if ! "$python" -c 'import optjournal, optuna' 2>/dev/null; then
-  echo "skipped controls: no interpreter with optjournal at $python"
+  echo "skipped controls: needs optjournal: no interpreter with it at $python"
   exit 0
 fi
 cmake --build build/release --target optjournald >"$results/build.txt" 2>&1 || {
@@ -53,7 +53,8 @@ run "$python" newest file &
 if "$old/bin/python" -c 'import optuna' 2>/dev/null; then
   run "$old/bin/python" oldest file &
 else
-  echo "skipped optuna 4.0: no environment $old"
+  [[ -n $fast ]] && why="--fast: no" || why="tried: $(tail -n 1 "$results/pip.txt"); no"
+  echo "skipped optuna 4.0: $why environment $old"
 fi
 run "$python" sqlite sqlite &
 run "$python" ours optjournal &

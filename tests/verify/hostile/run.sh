@@ -2,7 +2,8 @@
 # A region that is written over and cut while it is in use (main.cc), and fuzzers of what is decoded
 # and attached (fuzz_*.cc): a number of runs from a seed, OJ_SEED.
 #
-# The daemon is the one of build/asan-ubsan where that folder is configured (`make test` does).
+# The daemon is the one of build/asan-ubsan, which is built; with --fast only where that folder is
+# configured already (`make test` does).
 #
 # SPDX-License-Identifier: MIT
 set -uo pipefail
@@ -23,10 +24,12 @@ build() { # FOLDER TARGET...
 
 build build/release verify_hostile optjournald || exit 1
 daemon=build/release/bin/optjournald
-if [[ -f build/asan-ubsan/CMakeCache.txt ]] && build build/asan-ubsan optjournald; then
-  daemon=build/asan-ubsan/bin/optjournald
+if [[ ${1:-} == --fast && ! -f build/asan-ubsan/CMakeCache.txt ]]; then
+  echo "skipped sanitized daemon: --fast: build/asan-ubsan is not configured; it is build/release's"
 else
-  echo "skipped sanitized daemon: build/asan-ubsan is not configured; the release build is used"
+  cmake --preset asan-ubsan --log-level=WARNING >/dev/null || exit
+  build build/asan-ubsan optjournald || exit 1
+  daemon=build/asan-ubsan/bin/optjournald
 fi
 build/release/bin/verify_hostile "$daemon" "$@" || bad=1
 
@@ -34,7 +37,7 @@ clang=$(command -v clang++-14 || command -v clang++)
 if [[ -z $clang ]] ||
   ! echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
     "$clang" -x c++ - -fsanitize=fuzzer -o build/fuzz-probe 2>/dev/null; then
-  echo "skipped fuzzers: clang with libFuzzer is not installed"
+  echo "skipped fuzzers: needs libFuzzer: clang cannot link it"
   exit "$bad"
 fi
 cmake -S . -B build/fuzz -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \

@@ -123,7 +123,7 @@ bool tell(const Task& task, const Outcomes& outcomes) {
 
 int run(bool fast, const std::string& wanted) {
   if (!can_trace()) {
-    std::printf("skipped every instruction: needs the trap flag of x86-64\n");
+    std::printf("skipped every instruction: needs x86_64: it uses the trap flag\n");
     return 0;
   }
   const char* const given = std::getenv("OJ_SEED");

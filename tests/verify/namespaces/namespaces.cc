@@ -260,7 +260,8 @@ int run(std::uint64_t cycles, std::uint64_t seed) {
     Play play(seed, root);
     std::string reason;
     if (!play.set_up(reason)) {
-      std::printf("skipped namespaces: %s (needs root, or CAP_SYS_ADMIN)\n", reason.c_str());
+      std::printf("skipped namespaces: %s%s\n",
+                  ::geteuid() == 0 ? "tried: " : "needs root: or CAP_SYS_ADMIN: ", reason.c_str());
     } else {
       while (good && play.figures().cycles < cycles) good = play.cycle();
       good = play.close() && good;

@@ -48,6 +48,6 @@ if "$python" -c 'import optjournal, optuna' 2>/dev/null; then
     done; echo "$RACES races of 16 processes for 4 stale trials: each failed and retried once"'
   judge "orphans_times" "small:.*" "$python" bench/orphans.py --rounds 4 --gib "$gib" --line
 else
-  echo "skipped orphans_races: no interpreter with optjournal in .venv"
+  echo "skipped orphans_races: needs optjournal: .venv has it not"
 fi
 exit "$status"

@@ -16,10 +16,10 @@ skip() {
   echo "skipped packages: $*"
   exit 0
 }
-[[ ${1:-} != --fast ]] || skip "too long for --fast, it fetches a whole Debian"
-[[ $(id -u) -eq 0 ]] || skip "only root can install packages into another root"
+[[ ${1:-} != --fast ]] || skip "--fast: too long, it fetches a whole Debian"
+[[ $(id -u) -eq 0 ]] || skip "needs root: it installs packages into another root"
 for program in debootstrap systemd-nspawn dpkg-shlibdeps; do
-  command -v "$program" >/dev/null || skip "no $program"
+  command -v "$program" >/dev/null || skip "needs $program: it is not installed"
 done
 
 readonly kept=$PWD/build/verify/packages said=build/verify/packages-said.txt

@@ -119,7 +119,7 @@ bool round(const Settings& settings, std::uint64_t seed, Sum& sum) {
   const Tally tally = Campaign(plan, fleet, scratch.journal()).run();
   bool good = tally.ended || line(false, "end", "a process did not end when asked to");
   if (!tally.skipped_heavy.empty())
-    std::printf("skipped heavy victims: %s\n", tally.skipped_heavy.c_str());
+    std::printf("skipped heavy victims: tried: %s\n", tally.skipped_heavy.c_str());
   if (!wait_for_deaths(scratch.journal()))
     good = line(false, "deaths", "the daemon still has workers two minutes after the last ended");
 

@@ -33,7 +33,7 @@ cmake --build build/release --target verify_processes >build/verify/processes-bu
 
 python=(--python 2)
 if ! "$OJ_PYTHON" -c 'import optjournal, optuna' 2>/dev/null; then
-  echo "skipped trials: no interpreter with optjournal at $OJ_PYTHON"
+  echo "skipped trials: needs optjournal: no interpreter with it at $OJ_PYTHON"
   python=()
 fi
 

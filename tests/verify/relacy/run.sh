@@ -13,7 +13,7 @@ fast=()
 readonly program=build/release/bin/relacy_shm
 
 if ! echo '#include <relacy/relacy.hpp>' | "${CXX:-c++}" -E -x c++ - >/dev/null 2>&1; then
-  echo "skipped relacy: its headers are not installed (Debian: relacy-dev)"
+  echo "skipped relacy: needs relacy/relacy.hpp: Debian has it in relacy-dev"
   exit 0
 fi
 built=$(cmake --build build/release --target relacy_shm 2>&1) || {
