@@ -243,14 +243,18 @@ Result<std::vector<Finding>> diagnose(const std::string& text) {
   if (patient.service) patient.service_name = text.substr(text.rfind('/') + 1);
 
   Findings findings;
+  if (patient.service) look_at_service(patient, findings);
   auto folder = journal::Folder::open(patient.folder, journal::Folder::IfAbsent::kRefuse);
   if (!folder) {
     const Error& error = folder.error();
-    if (error.os_error == ENOENT || error.os_error == ENOTDIR) return error;
+    const bool absent = error.os_error == ENOENT || error.os_error == ENOTDIR;
+    if (absent && !patient.service) return error;
     const bool rights = error.os_error == EACCES || error.os_error == EPERM;
     findings.push_back(finding(
         "folder", Verdict::kProblem, {error.message},
-        {rights                              ? rights_advice(patient.folder)
+        {absent                              ? start_command(patient)
+         : rights && patient.service         ? std::string("become a member: see the line `group`")
+         : rights                            ? rights_advice(patient.folder)
          : error.code == Code::kIncompatible ? std::string("install the newer optjournal")
          : error.code == Code::kCorrupt
              ? std::string("restore FORMAT from a backup of this journal: docs/operations.md")

@@ -1,8 +1,9 @@
 // Looks for the usual troubles of a journal and its surroundings, as whoever asks: what is fine,
 // what is strange, what is wrong, and what to type. Changes nothing and starts nothing.
 //
-// Each look is a function of one of the two .cc files: of the folder on disk and who serves it
-// (diagnosis.cc), of shared memory, limits and clock (diagnosis_surroundings.cc).
+// Each look is a function of one of the three .cc files: of the folder on disk and who serves it
+// (diagnosis.cc), of shared memory, limits and clock (diagnosis_surroundings.cc), of a service's
+// unit, configuration and group (diagnosis_service.cc).
 //
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -48,6 +49,9 @@ struct Patient {
 using Findings = std::vector<Finding>;
 Finding finding(const char* check, Verdict verdict, std::initializer_list<std::string_view> what,
                 std::initializer_list<std::string_view> advice = {});
+
+// diagnosis_service.cc. REQUIRES: patient.service. Asks systemctl and optjournald.
+void look_at_service(const Patient& patient, Findings& findings);
 
 // diagnosis_surroundings.cc. `journal_id`: regions of another journal are no business of ours.
 void look_at_runtime_folder(const Patient& patient, Findings& findings);

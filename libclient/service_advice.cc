@@ -102,6 +102,11 @@ Error with_advice(const Location& location, const Error& error) {
   return error;
 }
 
+std::string group_advice(const Location& location) {
+  return ::access(location.folder.c_str(), R_OK | X_OK) == 0 ? std::string()
+                                                             : about_group(location);
+}
+
 bool has_traces(const Location& location) {
   std::error_code failed;
   const std::filesystem::directory_iterator entries(location.runtime_folder, failed);

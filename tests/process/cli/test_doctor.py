@@ -221,6 +221,43 @@ def test_a_service_that_does_not_run(journal: Path, tmp_path: Path) -> None:
     assert "systemctl enable --now optjournald@copy" in found["daemon"][0]["advice"]
 
 
+def test_a_service_whose_configuration_is_wrong(journal: Path, tmp_path: Path) -> None:
+    roots = {
+        "OPTJOURNAL_STATE_ROOT": str(tmp_path),
+        "OPTJOURNAL_RUNTIME_ROOT": str(tmp_path / "run"),
+        "OPTJOURNAL_CONFIG_ROOT": str(tmp_path),
+    }
+    place = f"optjournal://{journal.name}"
+    assert verdicts(doctor(place, **roots)[1], "configuration") == {"ok"}
+    (tmp_path / "copy.toml").write_text('log-level = "info"\npol = "8M"\n')
+    code, found = doctor(place, **roots)
+    assert code == PROBLEM
+    trouble(found, "configuration", "problem", "copy.toml, line 2: pol: unknown")
+
+
+def test_a_service_for_members_of_a_group(
+    journal: Path, tmp_path: Path, as_nobody: Callable[[], None]
+) -> None:
+    roots = {
+        "OPTJOURNAL_STATE_ROOT": str(tmp_path),
+        "OPTJOURNAL_RUNTIME_ROOT": str(tmp_path / "run"),
+    }
+    place = f"optjournal://{journal.name}"
+    opened_up(journal)
+    journal.chmod(0o750)
+    assert verdicts(doctor(place, **roots)[1], "group") == {"ok"}
+    code, found = doctor(place, as_nobody, **roots)
+    assert code == PROBLEM
+    trouble(found, "group", "problem", "user nobody is not one")
+    assert "usermod -aG" in found["group"][0]["advice"]
+
+
+def test_a_service_that_never_was(tmp_path: Path) -> None:
+    code, found = doctor("optjournal://none", OPTJOURNAL_STATE_ROOT=str(tmp_path))
+    assert code == PROBLEM
+    assert "systemctl enable --now optjournald@none" in found["folder"][0]["advice"]
+
+
 @pytest.fixture
 def daemon_pid(storage: optjournal.JournalStorage, folder: Path) -> int:
     return int(json.loads(run("status", "--json", folder).out)["daemon"]["pid"])

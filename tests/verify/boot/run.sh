@@ -67,6 +67,7 @@ check metrics metrics_are_served
 check stop stop_drains
 check stopped stopped_service_is_told
 check S26-configuration bad_configuration_keeps_it_down
+check doctor doctor_says_what_to_type
 check places places_are_fixed
 check other-disk service_on_a_mount
 check other-group service_of_another_group

@@ -45,7 +45,7 @@ start_workers() {
 # Ends them; fails, and says what they said, if an append of one of them failed.
 end_workers() {
   local pid status=0
-  inside pkill -TERM --exact verify_boot_wor
+  inside pkill -TERM --exact verify_boot_wor || return
   for pid in "${workers[@]}"; do wait "$pid" || status=1; done
   workers=()
   [[ $status -eq 0 ]] || cat "$place"/anna*
@@ -225,6 +225,43 @@ bad_configuration_keeps_it_down() {
 # It exits with 3, for a unit that is down.
 status_says() { [[ $(inside systemctl status --no-pager --full "$unit") == *"$1"* ]]; }
 is_down() { [[ $(property ActiveState) == failed && $(property ExecMainStatus) == 2 ]]; }
+
+# What is planted is found, with what to type; what is typed mends it.
+doctor_says_what_to_type() {
+  local drop_in=/etc/systemd/system/optjournald@default.service.d/limits.conf
+  until_so serves || return
+  finds anna ok service "optjournald@default: enabled, active" && finds anna ok group "" &&
+    finds anna ok configuration "" && finds anna ok records "all whole" || return
+  finds bert problem group "user bert is not one" \
+    "sudo usermod -aG optjournal bert and log in again" || return
+  inside systemctl disable --quiet "$unit" || return
+  finds anna warning service "does not start with the machine" "sudo systemctl enable $unit" ||
+    return
+  inside systemctl enable --quiet "$unit" && inside systemctl stop "$unit" || return
+  finds anna problem service "inactive" "sudo systemctl enable --now $unit" || return
+  inside sh -c 'echo "pol = 1" >/etc/optjournal/default.toml'
+  ! inside systemctl start "$unit" || return
+  finds anna problem service "failed, exit-code, exit status 2" "journalctl -u $unit" &&
+    finds anna problem configuration "default.toml, line 1: pol: unknown" \
+      "sudo systemctl restart $unit" || return
+  inside rm /etc/optjournal/default.toml
+  inside sh -c "printf '[Service]\nLimitNOFILE=200\nMemoryMax=100M\n' >$drop_in" || return
+  inside systemctl daemon-reload && inside systemctl start "$unit" || return
+  finds anna warning limits "LimitNOFILE is 200" "LimitNOFILE=65536" &&
+    finds anna warning limits "MemoryMax is 100 MiB" "MemoryMax=infinity" || return
+  inside rm "$drop_in"
+  inside systemctl daemon-reload && inside systemctl restart "$unit" || return
+  echo "unit, group, configuration and limits: seven troubles found, with what to type"
+}
+# finds USER VERDICT CHECK WHAT [ADVICE]: the doctor says so to that user.
+finds() {
+  local words line
+  words=$(as_user "$1" optjournal doctor "$journal")
+  line=$(grep -A1 -E "^$2 +$3 .*$4" <<<"$words")
+  [[ -z $line || $line != *"${5:-}"* ]] || return 0
+  echo "to $1 it does not say '$2 $3 $4 -> ${5:-}': $words"
+  return 1
+}
 
 places_are_fixed() {
   inside sh -c 'echo "folder = \"/data\"" >/etc/optjournal/moved.toml' || return
