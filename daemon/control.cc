@@ -39,6 +39,7 @@ constexpr int kEventsMax = 64;
 constexpr std::size_t kMonitorsMax = 64;          // connections beyond one for each worker slot
 constexpr std::size_t kDescriptorsReserved = 64;  // of the process's limit: segments, region, ...
 constexpr int kPendingRetryMs = 20;               // for records that found the ring full
+constexpr int kDegradedRetryMs = 500;             // likewise, while the disk makes no room
 constexpr int kAcceptPauseMs = 200;               // after accept() failed
 constexpr std::int64_t kFirstClientMs =
     2000;  // an idle end before anybody came would miss who started us
@@ -385,7 +386,9 @@ int Control::timeout_ms() const {
   const std::int64_t now_ns = monotonic_ns();
   std::int64_t ms = std::numeric_limits<int>::max();
   const bool idle = connections_.empty() && workers() == 0 && !orphans_.busy();
-  if (roster_.pending()) ms = std::min<std::int64_t>(ms, kPendingRetryMs);
+  if (roster_.pending())
+    ms = std::min<std::int64_t>(ms,
+                                shm::degraded(*region_) == 0 ? kPendingRetryMs : kDegradedRetryMs);
   if (listening_paused_) ms = std::min<std::int64_t>(ms, kAcceptPauseMs);
   // Looks at locks come with these.
   if (roster_.attached())

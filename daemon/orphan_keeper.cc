@@ -260,7 +260,7 @@ bool OrphanKeeper::publish(std::span<const schema::Operation> operations) {
     }
     if (attempt->full == shm::Full::kNo) {
       operations = operations.subspan(some.size());
-    } else if (!wait(kRoomLookMs)) {
+    } else if (!wait(shm::degraded(*region_) == 0 ? kRoomLookMs : kDegradedLookMs)) {
       return false;
     }
   }

@@ -72,9 +72,9 @@ void Reaper::look_at(std::uint32_t index) {
 }
 
 bool Reaper::continue_pending() {
-  while (producer_ && !waiting_.empty() && publish_death(waiting_.back())) {
-    orders_.post_ended(waiting_.back().slot);
-    waiting_.pop_back();
+  while (producer_ && !waiting_.empty() && publish_death(waiting_.front())) {
+    orders_.post_ended(waiting_.front().slot);
+    waiting_.pop_front();
   }
   return !waiting_.empty();
 }

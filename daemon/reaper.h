@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -77,7 +78,7 @@ class Reaper {
   std::optional<shm::Producer> producer_;
   schema::Encoder encoder_;
   std::vector<std::uint64_t> on_its_way_;  // by slot: the incarnation being freed, plus one
-  std::vector<Dead> waiting_;              // for room in the ring
+  std::deque<Dead> waiting_;               // for room in the ring; who died first comes first
   std::uint64_t deaths_told_ = 0;
 };
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -93,6 +94,8 @@ class Worker {
     pid_ = -1;
   }
   void signal(int number) const { ::kill(pid_, number); }
+  void join_group_of(const Worker& first) const { EXPECT_EQ(::setpgid(pid_, first.pid_), 0); }
+  void kill_group() const { EXPECT_EQ(::kill(-pid_, SIGKILL), 0); }
 
  private:
   pid_t pid_ = -1;
@@ -258,7 +261,9 @@ class ServingDaemon {
  public:
   ServingDaemon(const JournalUnderTest& journal, std::vector<std::string> options) {
     options.insert(options.begin(), OJ_DAEMON);
-    options.insert(options.end(), {"--log-level", "error", "--pool", "4M", journal.path()});
+    if (std::find(options.begin(), options.end(), "--pool") == options.end())
+      options.insert(options.end(), {"--pool", "4M"});
+    options.insert(options.end(), {"--log-level", "error", journal.path()});
     std::vector<char*> words;
     for (std::string& option : options) words.push_back(option.data());
     words.push_back(nullptr);
@@ -354,6 +359,109 @@ TEST(Orphans, AreEndedOnceOverDaemonsThatAreKilled) {
   ASSERT_TRUE(eventually([&] { return journal.daemon() == 0; }));
   const Said journal_said = said(journal);
   std::printf("%d rounds, %d ends of orphans published\n", rounds, journal_said.ends);
+}
+
+// More than one record of ends holds, in a region as small as there is.
+TEST(Orphans, OfOneWorkerMayBeMany) {
+  constexpr std::size_t kTrials = 600;
+  JournalUnderTest journal;
+  ServingDaemon daemon(journal, {"--pool", "1M"});
+  auto storage = journal.storage();
+  const schema::StudyId study = create_study(*storage, {Kind::kRetry, 1});
+  Worker worker(journal, [&](Storage& mine) {
+    for (std::size_t i = 0; i < kTrials; ++i) ask(mine, study);
+  });
+  worker.kill();
+  const std::string expected = std::string(kTrials, 'F') + std::string(kTrials, 'W');
+  ASSERT_TRUE(eventually([&] { return states(*storage, study) == expected; }));
+  expect(storage->session().wait_synced(storage->session().published_end(), Deadline::never()));
+  EXPECT_EQ(said(journal).ends, static_cast<int>(kTrials));
+  storage.reset();
+}
+
+TEST(Orphans, OfManySessionsThatDieAtOnce) {
+  constexpr std::size_t kSessions = 300;
+  JournalUnderTest journal;
+  ServingDaemon daemon(journal, {"--pool", "32M"});  // each has a chunk
+  auto storage = journal.storage();
+  const schema::StudyId study = create_study(*storage);
+  Worker worker(journal, [&](Storage& mine) {
+    ask(mine, study);
+    std::vector<std::shared_ptr<Storage>> others;
+    for (std::size_t i = 1; i < kSessions; ++i) {
+      auto other = Storage::open(journal.path(), journal.options());
+      if (!other) ::_exit(1);
+      ask(**other, study);
+      others.push_back(std::move(*other));
+    }
+    // They stay open until the death.
+    static std::vector<std::shared_ptr<Storage>> kept;
+    kept = std::move(others);
+  });
+  worker.kill();
+  const std::string expected(kSessions, 'F');
+  ASSERT_TRUE(eventually([&] { return states(*storage, study) == expected; }))
+      << states(*storage, study);
+  expect(storage->session().wait_synced(storage->session().published_end(), Deadline::never()));
+  const Said all = said(journal);
+  EXPECT_EQ(all.ends, static_cast<int>(kSessions));
+  EXPECT_EQ(all.died.size(), kSessions);
+  for (const auto& [session, died] : all.died) EXPECT_EQ(died, 1) << session;
+  storage.reset();
+}
+
+// They share a process group, so that one call kills all.
+TEST(Orphans, OfManyProcessesThatAreKilledInOneMoment) {
+  constexpr int kWorkers = 16, kTrials = 5;
+  JournalUnderTest journal;
+  ServingDaemon daemon(journal, {});
+  auto storage = journal.storage();
+  const schema::StudyId study = create_study(*storage, {Kind::kRetry, 1});
+  std::vector<std::unique_ptr<Worker>> workers;
+  for (int i = 0; i < kWorkers; ++i) {
+    workers.push_back(std::make_unique<Worker>(journal, [&](Storage& mine) {
+      for (int n = 0; n < kTrials; ++n) ask(mine, study);
+    }));
+    workers.back()->join_group_of(*workers.front());
+  }
+  workers.front()->kill_group();
+  const std::size_t all = std::size_t{kWorkers} * kTrials;
+  const std::string expected = std::string(all, 'F') + std::string(all, 'W');
+  ASSERT_TRUE(eventually([&] { return states(*storage, study) == expected; }))
+      << states(*storage, study);
+  workers.clear();
+  expect(storage->session().wait_synced(storage->session().published_end(), Deadline::never()));
+  const Said journal_said = said(journal);
+  EXPECT_EQ(journal_said.ends, static_cast<int>(all));
+  EXPECT_EQ(journal_said.died.size(), std::size_t{kWorkers});
+  storage.reset();
+}
+
+// Killed where it hurts: as soon as the death, or a part of the ends, can be seen.
+TEST(Orphans, AreEndedOnceByDaemonsKilledAtEachStep) {
+  constexpr std::size_t kTrials = 300;  // two records of ends
+  constexpr int kSteps = 3, kRounds = 4;
+  JournalUnderTest journal;
+  auto storage = journal.storage();
+  const schema::StudyId study = create_study(*storage, {Kind::kRetry, 1'000});
+  std::size_t failed = 0;
+  for (int round = 0; round < kSteps * kRounds; ++round) {
+    Worker worker(journal, [&](Storage& mine) {
+      for (std::size_t i = 0; i < kTrials; ++i) ask(mine, study);  // the last round's copies
+    });
+    const std::uint64_t before = storage->session().published_end();
+    worker.kill();
+    const auto step = static_cast<std::uint64_t>(round % kSteps) + 1;
+    const Deadline watchdog = Deadline::in_ms(kPatienceMs);
+    while (storage->session().published_end() < before + step) ASSERT_FALSE(watchdog.passed());
+    journal.signal_daemon(SIGKILL);
+    failed += kTrials;
+    const std::string expected = std::string(failed, 'F') + std::string(kTrials, 'W');
+    ASSERT_TRUE(eventually([&] { return states(*storage, study) == expected; }))
+        << "round " << round << ": " << states(*storage, study);
+  }
+  storage.reset();
+  ASSERT_TRUE(eventually([&] { return journal.daemon() == 0; }));
 }
 
 TEST(Orphans, OfARegionThatIsGoneAreFoundByTheNextDaemon) {

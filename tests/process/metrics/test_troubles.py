@@ -290,3 +290,64 @@ def test_deaths_and_the_ends_of_orphans(world: Callable[..., World]) -> None:
     here.expect("orphaned_trials", lambda value: value == 0)
     here.expect(died, lambda value: value == 3)
     storage.close()
+
+
+def wakings(pid: int, *threads: str) -> int:
+    """How often these threads have slept and gone on."""
+    count = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        if task.name == str(pid) or (task / "comm").read_text().strip() in threads:
+            status = (task / "status").read_text()
+            count += int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])
+    return count
+
+
+def test_deaths_wait_for_a_disk_that_fails_in_peace(
+    world: Callable[..., World], failing_disk: Path, tmp_path: Path
+) -> None:
+    """No busy loop and no flood in the log while the region is full; afterwards all goes on."""
+    sign = tmp_path / "fails"
+    here = world("--pool", "1M", FAILING_DISK=str(sign), LD_PRELOAD=str(failing_disk))
+    storage, trial = open_study(here.daemon)
+    early, *late = (start_worker(here.daemon.folder, 0, "stays") for _ in range(3))
+    for victim in (early, *late):
+        assert victim.stdout is not None
+        assert victim.stdout.readline() == "asked\n"
+    storage.sync()
+    sign.touch()
+    slots = here.daemon.value("ring_slots")
+    assert slots is not None
+    appender = subprocess.Popen(
+        [sys.executable, "-c", APPENDER, here.daemon.folder, str(trial), str(int(slots) * 2)],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        early.kill()  # its death is published, or not: there may be room yet
+        here.expect("degraded", lambda value: value == 1)
+        here.expect("room_requests_total", lambda value: value >= 1)
+        for victim in late:
+            victim.kill()
+        for victim in (early, *late):
+            victim.communicate()
+        log = here.daemon.folder.parent / "daemon.txt"
+        lines, count, began = (
+            log.read_text().count("\n"),
+            wakings(here.daemon.process.pid, "oj-orphans"),
+            time.monotonic(),
+        )
+        time.sleep(4)
+        passed = time.monotonic() - began
+        count = wakings(here.daemon.process.pid, "oj-orphans") - count
+        print(f"{count} wakings in {passed:.1f} s")
+        assert count < 10 * passed
+        assert log.read_text().count("\n") - lines < 10
+        sign.unlink()
+        assert appender.wait(WATCHDOG_S) == 0
+    finally:
+        appender.kill()
+    here.expect('sessions_ended_total{reason="died"}', lambda value: value == 3)
+    here.expect('orphans_ended_total{outcome="failed"}', lambda value: value == 3)
+    here.expect('trials{state="running"}', lambda value: value == 1)
+    here.expect('operations_total{operation="endOrphan"}', lambda value: value == 3)
+    assert set(here.failures()) == {"sync"}
+    storage.close()
