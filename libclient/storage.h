@@ -75,8 +75,8 @@ class Storage {
                                                      const WriteOptions& options = {});
 
   // What becomes of the study's RUNNING trials whose worker died, where that worker did not say
-  // otherwise (OpenOptions::orphans); kUnset: what the daemon says. Counts for orphans that exist
-  // already and were kept, at the next death.
+  // otherwise (OpenOptions::orphans); kUnset: what the daemon says. Counts for deaths that
+  // come after it in the order; orphans that were kept stay.
   Result<void> set_orphan_policy(schema::StudyId study, const schema::OrphanPolicy& policy,
                                  const WriteOptions& options = {});
 

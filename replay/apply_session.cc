@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "replay/apply.h"
+#include "replay/orphans.h"
 
 namespace oj::replay {
 namespace {
@@ -63,6 +64,10 @@ Outcome apply(Tables& tables, const schema::RecordHeader& header, const schema::
   if (op.reason == schema::SessionEnded::Reason::kDied && !session.running.empty()) {
     session.ended = session.died = true;
     session.ended_us = header.time_us;
+    for (const TrialId id : session.running) {
+      const StudyId study = tables.trials.find(id).trial->study;
+      session.policies_at_death.try_emplace(study, study_policy(tables.studies.at(study)));
+    }
     return {};
   }
   if (tables.last_writer == &session) tables.last_writer = nullptr;

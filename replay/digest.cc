@@ -204,6 +204,11 @@ void add(Canon& canon, const SessionInfo& session) {
   canon.number(session.last_op_no);
   canon.number(session.running.size());
   for (const TrialId trial : session.running) canon.number(trial);
+  for (const auto& [study, policy] : session.policies_at_death) {
+    canon.number(study);
+    canon.enumerant(policy.kind);
+    canon.number(std::uint64_t{policy.retries_max});
+  }
 }
 
 }  // namespace

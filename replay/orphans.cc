@@ -5,14 +5,21 @@
 
 namespace oj::replay {
 
+schema::OrphanPolicy study_policy(const Study& study) {
+  const Value* const attr = study.system_attrs.find(schema::kOrphansAttr);
+  if (attr == nullptr || attr->kind != schema::Value::Kind::kText) return {};
+  const auto policy = schema::parse_orphan_policy(attr->text);
+  return policy ? *policy : schema::OrphanPolicy();
+}
+
 schema::OrphanPolicy orphan_policy(const SessionInfo& session, const Study& study,
                                    const schema::OrphanPolicy& service) {
   using Kind = schema::OrphanPolicy::Kind;
   if (session.orphans.kind != Kind::kUnset) return session.orphans;
-  const Value* const attr = study.system_attrs.find(schema::kOrphansAttr);
-  if (attr == nullptr || attr->kind != schema::Value::Kind::kText) return service;
-  const auto policy = schema::parse_orphan_policy(attr->text);
-  return policy ? *policy : service;
+  const auto at_death = session.policies_at_death.find(study.id);
+  const schema::OrphanPolicy policy =
+      at_death == session.policies_at_death.end() ? study_policy(study) : at_death->second;
+  return policy.kind == Kind::kUnset ? service : policy;
 }
 
 std::vector<Orphan> orphans(const State& state, const schema::OrphanPolicy& service) {

@@ -11,8 +11,12 @@
 
 namespace oj::replay {
 
+// What the study says now (schema::kOrphansAttr); kUnset: nothing.
+schema::OrphanPolicy study_policy(const Study& study);
+
 // What counts for the trials of `session` in `study`: what the session said of itself, else what
-// the study has (schema::kOrphansAttr), else `service`.
+// the study says, else `service`. Of a session that died, the study's word is that of the moment of
+// its death: what is said later is for later deaths.
 schema::OrphanPolicy orphan_policy(const SessionInfo& session, const Study& study,
                                    const schema::OrphanPolicy& service);
 

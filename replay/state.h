@@ -170,6 +170,8 @@ struct SessionInfo {
   std::int64_t ended_us = 0;
   std::uint64_t last_op_no = 0;  // the highest applied
   std::set<TrialId> running;     // RUNNING trials whose `session` this is
+  // Of one that died: what the studies of these trials said of orphans at that moment.
+  std::map<StudyId, schema::OrphanPolicy> policies_at_death;
 };
 
 class State {

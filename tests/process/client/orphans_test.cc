@@ -221,10 +221,10 @@ TEST(Orphans, AreWhatTheSessionSaysBeforeTheStudyBeforeTheDaemon) {
   asking(journal, study, {Kind::kRetry, 1}).kill();  // 3: fails, 4 is its copy
   ASSERT_TRUE(eventually([&] { return states(*storage, study) == "RFRFW"; }))
       << states(*storage, study);
-  // Without a policy of the study's own the daemon's counts: at the next death, for kept ones too.
+  // Without a policy of the study's own the daemon's counts: for deaths to come.
   expect(storage->set_orphan_policy(study, {}));
   asking(journal, study).kill();  // takes 4
-  ASSERT_TRUE(eventually([&] { return states(*storage, study) == "FFRFF"; }))
+  ASSERT_TRUE(eventually([&] { return states(*storage, study) == "RFRFF"; }))
       << states(*storage, study);
 }
 
@@ -329,6 +329,32 @@ TEST(Orphans, WaitForTheGraceThatTheDaemonWasToldOf) {
   const std::vector<std::int64_t> graces = graces_ms(journal);
   EXPECT_EQ(graces.size(), 2u);
   for (const std::int64_t grace : graces) EXPECT_GE(grace, 400);
+  storage.reset();
+}
+
+// The daemon comes to a death when the study has long changed its mind, and daemon.
+TEST(Orphans, AreJudgedByWhatWasSaidBeforeTheDeath) {
+  const std::vector<std::string> options = {"--orphan-grace-ms", "300"};
+  JournalUnderTest journal;
+  std::optional<ServingDaemon> daemon;
+  daemon.emplace(journal, options);
+  auto storage = journal.storage();
+  const schema::StudyId study = create_study(*storage, {Kind::kRetry, 1});
+  asking(journal, study).kill();
+  ASSERT_TRUE(eventually([&] { return said(journal).died.size() == 1; }));
+  expect(storage->set_orphan_policy(study, {Kind::kKeep}));
+  asking(journal, study).kill();
+  ASSERT_TRUE(eventually([&] { return said(journal).died.size() == 2; }));
+  expect(storage->set_orphan_policy(study, {Kind::kFail}));
+  expect(storage->session().wait_synced(storage->session().published_end(), Deadline::never()));
+  storage.reset();
+  daemon->end(SIGKILL);
+  daemon.emplace(journal, options);
+  storage = journal.storage();
+  ASSERT_TRUE(eventually([&] { return states(*storage, study).starts_with("F"); }));
+  asking(journal, study).kill();
+  ASSERT_TRUE(eventually([&] { return states(*storage, study) == "FRF"; }))
+      << states(*storage, study);
   storage.reset();
 }
 

@@ -205,7 +205,7 @@ TEST(Orphans, AreJudgedBySessionThenStudyThenService) {
   const auto set = [&](const schema::Value& value) {
     f.done(SetStudySystemAttr{f.study, {kOrphansAttr, value}}, kOther);
   };
-  const TrialId trial = f.ask();
+  TrialId trial = f.ask();
   EXPECT_TRUE(orphans(f.state, {}).empty());
   f.time_us = 5'000'000;
   f.die();
@@ -213,19 +213,31 @@ TEST(Orphans, AreJudgedBySessionThenStudyThenService) {
   EXPECT_EQ(orphans(f.state, {})[0].trial, trial);
   EXPECT_EQ(policy_of_the_orphan({}), "unset");
   EXPECT_EQ(policy_of_the_orphan({Kind::kRetry, 2}), "retry:2");
-  set({.kind = schema::Value::Kind::kText, .text = "keep"});
+  SessionId session = 20;
+  f.done(EndOrphan{trial, kWorker, 1, 0}, kDaemon);
+  const auto die_again = [&](OrphanPolicy own) {
+    f.done(SessionStarted{.pid = 1, .orphans = own}, session);
+    trial = f.ask(session);
+    f.die(session);
+  };
+  const auto end_it = [&] { f.done(EndOrphan{trial, session++, 1, 0}, kDaemon); };
+  const schema::Value keep{.kind = schema::Value::Kind::kText, .text = "keep"};
+  const schema::Value fail{.kind = schema::Value::Kind::kText, .text = "fail"};
+  set(keep);
+  die_again({});
   EXPECT_EQ(policy_of_the_orphan({Kind::kFail}), "keep");
+  end_it();
   for (const schema::Value& nothing :
        {schema::Value{}, schema::Value{.kind = schema::Value::Kind::kText, .text = "Keep"},
         schema::Value{.kind = schema::Value::Kind::kJson, .text = "keep"}}) {
     set(nothing);
+    die_again({});
+    set(keep);  // too late
     EXPECT_EQ(policy_of_the_orphan({Kind::kFail}), "fail");
+    end_it();
   }
-  f.done(EndOrphan{trial, kWorker, 1, 0}, kDaemon);
-  f.done(SessionStarted{.pid = 1, .orphans = {Kind::kOptuna}}, 20);
-  f.ask(20);
-  f.die(20);
-  set({.kind = schema::Value::Kind::kText, .text = "fail"});
+  set(fail);
+  die_again({Kind::kOptuna});
   EXPECT_EQ(policy_of_the_orphan({Kind::kFail}), "optuna");
 }
 
