@@ -1,6 +1,6 @@
 # A machine to boot: make_root, boot, inside COMMAND..., cut_power, clean_up. To be sourced; uses
-# $place, $said (a file), $leader and $nspawn; tests/verify/packages, too, which makes $place/root
-# by itself and has more options for systemd-nspawn, in $machine_options.
+# $place, $said (a file), $leader and $nspawn. tests/verify/packages makes $place/root by itself,
+# and has more options for systemd-nspawn, in $machine_options.
 #
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2154
