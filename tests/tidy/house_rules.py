@@ -479,6 +479,43 @@ def documented_commands_exist(tree: Tree) -> Iterator[Finding]:
                     yield Finding(path, number, f"`{place}` does not exist")
 
 
+CLAIM = re.compile(r"^//   ([A-Z]\d)  ", re.MULTILINE)
+CLAIM_ROW = re.compile(r"\| ([A-Z]\d) \|")
+CLAIMS_PAGE = "docs/verification.md"
+
+
+def claims_are_looked_at(tree: Tree) -> Iterator[Finding]:
+    """Each claim of a header of shm/ has a line in the table, with a fault that is found."""
+    checks = "\n".join(
+        text for path, text in tree.files.items() if path.startswith("tests/verify/")
+    )
+    rows: dict[str, tuple[int, str]] = {}
+    inside = False
+    for number, line in enumerate(tree.files.get(CLAIMS_PAGE, "").split("\n"), 1):
+        if line.startswith("## "):
+            inside = line.startswith("## Claims")
+        elif inside and (match := CLAIM_ROW.match(line)):
+            rows[match[1]] = (number, line.split("|")[-2])
+    made = {
+        label: path
+        for path, text in tree.files.items()
+        if path.startswith("shm/") and path.endswith(".h")
+        for label in CLAIM.findall(text)
+    }
+    for label, path in made.items():
+        if label not in rows:
+            yield Finding(path, 1, f"claims {label}, which has no line in {CLAIMS_PAGE}")
+    for label, (line, planted) in rows.items():
+        faults = re.findall(r"`([^`]+)`", planted)
+        if label not in made:
+            yield Finding(CLAIMS_PAGE, line, f"no header in shm/ claims {label}")
+        if not faults:
+            yield Finding(CLAIMS_PAGE, line, f"no fault is planted for {label}")
+        for fault in faults:
+            if fault not in checks:
+                yield Finding(CLAIMS_PAGE, line, f"tests/verify plants no {fault}")
+
+
 SOURCES = (".h", ".cc", ".py", ".pyi", ".sh", ".capnp")
 FILE_RULES: dict[str, tuple[FileRule, Callable[[str], bool]]] = {
     "columns": (columns, lambda p: p.endswith((*SOURCES, "CMakeLists.txt"))),
@@ -500,6 +537,7 @@ TREE_RULES: dict[str, TreeRule] = {
     "decisions_listed": decisions_listed,
     "links_lead_somewhere": links_lead_somewhere,
     "documented_commands_exist": documented_commands_exist,
+    "claims_are_looked_at": claims_are_looked_at,
 }
 
 

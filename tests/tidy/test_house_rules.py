@@ -42,6 +42,7 @@ OPENING = """// Publish.
 // Crash      nothing.
 #include <atomic>
 """
+CLAIMS = "# Verification\n\n## Claims\n\n| claim | by | planted |\n|---|---|---|\n"
 SPDX = "// What it is.\n// SPDX-License-Identifier: MIT\n#pragma once\n"
 DECISION = "# 0001: The ring is a ring\n## Context\n## Decision\n## Rejected\n"
 
@@ -146,6 +147,46 @@ PLANTED: list[tuple[str, dict[str, str]]] = [
     ("documented_commands_exist", {"README.md": "`make fly`", "Makefile": "run: build\n"}),
     ("documented_commands_exist", {"README.md": "`optjournal fly DIR`", "cli/a.cc": '"tail"'}),
     ("documented_commands_exist", {"README.md": "`tools/absent.sh`", "tools/build.sh": ""}),
+    (
+        "claims_are_looked_at",
+        {
+            "shm/a.h": OPENING,
+            "docs/verification.md": CLAIMS,
+            "tests/verify/x/faults.py": "late",
+        },
+    ),
+    (
+        "claims_are_looked_at",
+        {
+            "shm/a.h": OPENING,
+            "docs/verification.md": CLAIMS + "| I1 | model | |\n",
+            "tests/verify/x/faults.py": "late",
+        },
+    ),
+    (
+        "claims_are_looked_at",
+        {
+            "shm/a.h": OPENING,
+            "docs/verification.md": CLAIMS + "| I1 | model | `late` |\n",
+            "tests/verify/x/faults.py": "early",
+        },
+    ),
+    (
+        "claims_are_looked_at",
+        {
+            "shm/a.h": OPENING,
+            "docs/verification.md": CLAIMS + "| I1 | model | `late` |\n| I2 | model | `late` |\n",
+            "tests/verify/x/faults.py": "late",
+        },
+    ),
+    (
+        "claims_are_looked_at",
+        {
+            "shm/a.h": OPENING,
+            "docs/verification.md": CLAIMS + "## 1\n\n| I1 | model | `late` |\n",
+            "tests/verify/x/faults.py": "late",
+        },
+    ),
 ]
 
 # rule -> files that must pass it.
@@ -224,6 +265,14 @@ RIGHT: list[tuple[str, dict[str, str]]] = [
             "Makefile": "run: build\n",
             "cli/a.cc": '"tail"',
             "tools/build.sh": "",
+        },
+    ),
+    (
+        "claims_are_looked_at",
+        {
+            "shm/a.h": OPENING,
+            "docs/verification.md": CLAIMS + "| I1 | model | `late` |\n",
+            "tests/verify/x/faults.py": "late",
         },
     ),
 ]

@@ -373,6 +373,20 @@ TEST(OpeningBeat, AsksForTimeUntilTheJournalIsOpen) {
   const OpeningBeat of_nobody(nobody);
 }
 
+TEST_F(FlusherOfARegion, RaisesSyncedOnlyWhenTheDiskHasIt) {
+  shm::Producer producer(region_, worker_);
+  publish(producer, "record");
+  hold_fdatasync = true;
+  flusher_->start();
+  ASSERT_TRUE(eventually([] { return held_in_fdatasync.load(); }));
+  EXPECT_EQ(shm::synced(*region_), 0u);
+  failures_of_fdatasync = 1;
+  hold_fdatasync = false;
+  EXPECT_EQ(drain(), Flusher::End::kDrained);
+  EXPECT_EQ(shm::synced(*region_), 1u);
+  EXPECT_EQ(troubles_.of(Trouble::kSync), 1u);
+}
+
 TEST(Supervisor, IsNobodyWithoutAnAddress) {
   for (const char* address : {"", "relative",
                               "/far/too/long/for/an/address/of/a/socket/xxxxxxxxxxxxxxx"

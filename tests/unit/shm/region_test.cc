@@ -202,6 +202,18 @@ TEST(Region, RefusesFilesThatAreNoRegion) {
   EXPECT_EQ(code_of(region->path()), Code::kCorrupt);
 }
 
+TEST(Region, TellsThatItIsLostToWhoeverFindsZerosForItsPages) {
+  TempFolder folder;
+  const auto region = new_region(folder, small_sizes());
+  const auto attached = *Region::attach(region->path(), Region::Access::kReadWrite, nullptr);
+  ProductionWord& last = RegionView(*attached).slot(7).state;
+  ASSERT_NE(last.load(std::memory_order_seq_cst), 0u);
+  EXPECT_FALSE(attached->lost());
+  ASSERT_EQ(truncate(region->path().c_str(), 0), 0);
+  EXPECT_EQ(last.load(std::memory_order_seq_cst), 0u);  // no SIGBUS
+  EXPECT_TRUE(attached->lost());
+}
+
 TEST(Region, SaysHowMuchRoomItNeedsWhenItDoesNotFit) {
   TempFolder folder;
   CreateOptions options = options_of({1u << 24, 1u << 20, 1u << 20, 4096});  // 1 TiB

@@ -271,6 +271,9 @@ void Daemon::make_room() {
   const std::uint64_t chunks = process_.region->sizes().chunk_count;
   const bool wanted = parts_->keeper.room_wanted();
   if (wanted || dice_.one_in(2)) parts_->keeper.reclaim(wanted ? chunks : chunks / 2);
+  if (const auto chunk = parts_->keeper.damaged_chunk())
+    simulation_.scheduler().fail("chunk " + std::to_string(*chunk) +
+                                 " has an owner word, or a hazard, that cannot be");
 }
 
 }  // namespace oj::schedules
