@@ -1,4 +1,4 @@
-"""docs/operations.md's backup of a journal that is served, while workers append.
+"""docs/operations.md: backup of a journal that is served, while workers append; restoring; moving.
 
 SPDX-License-Identifier: MIT
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import optuna
 
-from conftest import PROGRAMS, open_storage, run, wait_until
+from conftest import PROGRAMS, ROOT, open_storage, run, wait_until
 
 WORKER = """
 import sys, optjournal, optuna
@@ -81,3 +81,53 @@ def test_a_copy_of_a_live_journal_is_whole_and_can_be_worked_with(
     storage.close()
     run("stop", copy)
     print("records in each copy:", figures)
+
+
+def typed(block_with: str, **places: Path) -> subprocess.CompletedProcess[str]:
+    """The commands of the block of the page that has this line, as they stand there."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    blocks = [block for block in page.split("\n\n") if block.startswith("    ")]
+    (block,) = [block for block in blocks if block_with in block]
+    for word, place in places.items():
+        block = block.replace(word, str(place))
+    # doctor ends with 8 for a warning, for instance that this machine's disk is small.
+    return subprocess.run(
+        ["bash", "-c", f"optjournal() {{ command optjournal $@ || [ $? = 8 ]; }}\n{block}"],
+        env={**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def names_in(folder: Path) -> list[str]:
+    storage = open_storage(folder)
+    names = optuna.study.get_all_study_names(storage)
+    storage.close()
+    return names
+
+
+def test_a_backup_is_restored(folder: Path, tmp_path: Path) -> None:
+    storage = open_storage(folder)
+    optuna.create_study(storage=storage, study_name="before")
+    copied_live(
+        folder, tmp_path / "copy", json.loads(run("status", "--json", folder).out)["daemon"]["pid"]
+    )
+    optuna.create_study(storage=storage, study_name="after")
+    storage.close()
+    done = typed("mv DIR DIR.before", DIR=folder, COPY=tmp_path / "copy")
+    assert "all whole" in done.stdout
+    assert names_in(folder) == ["before"]
+    assert names_in(Path(f"{folder}.before")) == ["before", "after"]
+    run("stop", f"{folder}.before")
+
+
+def test_a_journal_is_moved(folder: Path, tmp_path: Path) -> None:
+    storage = open_storage(folder)
+    optuna.create_study(storage=storage, study_name="moves")
+    storage.close()
+    done = typed("cp -a DIR NEW", DIR=folder, NEW=tmp_path / "new")
+    assert "all whole" in done.stdout
+    assert not folder.exists()
+    assert names_in(tmp_path / "new") == ["moves"]
+    run("stop", tmp_path / "new")

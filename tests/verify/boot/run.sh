@@ -71,6 +71,7 @@ check doctor doctor_says_what_to_type
 check places places_are_fixed
 check other-disk service_on_a_mount
 check other-group service_of_another_group
+check restore backup_is_restored
 check foreign-boot region_of_another_boot_is_replaced
 check reboot synced_survives_reboot
 exit $failed

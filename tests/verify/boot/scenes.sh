@@ -295,6 +295,25 @@ service_of_another_group() {
   inside systemctl stop optjournald@vision
 }
 
+# With the commands of docs/operations.md.
+backup_is_restored() {
+  local block
+  block=$(awk '/^and a service/ { on = 1 } on && /^    / { print } on && /^What came/ { exit }' \
+    docs/operations.md | sed 's/^ *//; s/sudo //; s/; optjournal doctor.*//
+      s/NAME/default/g; s:COPY:/var/copy:')
+  [[ $(wc -l <<<"$block") -ge 6 ]] || { echo "the page has no such commands" && return 1; }
+  inside systemctl stop "$unit" || return
+  inside cp -a /var/lib/optjournal/default /var/copy && inside rm /var/copy/LOCK || return
+  inside systemctl start "$unit" || return
+  as_user anna verify_boot_worker append-synced "$journal" late /var/diaries/late 50 || return
+  inside sh -ec "$block" || return
+  until_so serves || return
+  ! as_user anna verify_boot_worker judge "$journal" /var/diaries/late ||
+    { echo "what came after the backup is still there" && return 1; }
+  inside rm -r /var/lib/optjournal/default.before /var/copy || return
+  judge
+}
+
 # /run may outlive a boot, and come with a copy of a machine: what lies there is another boot's.
 region_of_another_boot_is_replaced() {
   local region pid
