@@ -91,7 +91,7 @@ class Boundary : public ::testing::Test {
     // As the unit has it: the group is the daemon's own, and new files are not for others.
     umask(0027);
     ASSERT_EQ(setegid(kGroup), 0);
-    daemon_.emplace(scratch_, std::vector<std::string>{"--service", "boundary"});
+    daemon_.emplace(scratch_, std::vector<std::string>{"--service", "boundary", "--pool", "4M"});
     ASSERT_TRUE(daemon_->serves()) << daemon_->said();
     RawWorker worker(scratch_.runtime(), scratch_.folder());
     worker.mark("synced");

@@ -183,13 +183,18 @@ removal_leaves_data() {
 # Without a question; it says what it leaves.
 purge_leaves_data() {
   local words
-  inside sh -c "echo 'pool = \"32M\"' >/etc/optjournal/default.toml"
+  inside sh -c "echo 'pool = \"32M\"' >/etc/optjournal/default.toml
+    mkdir -p /etc/systemd/system/optjournald@default.service.d"
   words=$(apt purge optjournal 2>&1) || return
   [[ -d $root/var/lib/optjournal/default/segments && -f $root/etc/optjournal/default.toml ]] ||
     return
-  ! find "$root/etc/systemd/system" -name 'optjournald@*' | grep . || return
-  grep "left as it is: /etc/optjournal/default.toml" <<<"$words" || return
-  grep "left as it is: /var/lib/optjournal/default" <<<"$words"
+  ! find "$root/etc/systemd/system" -name 'optjournald@*.service' | grep . || return
+  local left
+  for left in /etc/optjournal/default.toml /var/lib/optjournal/default \
+    /etc/systemd/system/optjournald@default.service.d; do
+    grep "left as it is: $left" <<<"$words" || { echo "no word of $left in: $words" && return 1; }
+  done
+  echo "nothing asked; configuration, drop-in and journal are left, and named"
 }
 journal_is_found_again() {
   upgrade && starts && judge
