@@ -67,7 +67,7 @@ bool sleep_unless_cancelled(int cancel_fd, Deadline deadline) {
   return wait_ready(-1, 0, cancel_fd, deadline) != Ready::kCancelled;
 }
 
-Error cancelled() { return Error{Code::kGone, "the session is being closed"}; }
+Error cancelled() { return Error{Code::kGone, "cancelled"}; }
 
 Result<void> ControlConnection::connect(const std::string& runtime_folder, Deadline deadline,
                                         int cancel_fd) {

@@ -66,7 +66,8 @@ Result<void> Keeper::start(Deadline deadline) {
     const bool passing = code == Code::kGone || (code == Code::kIncompatible && first);
     if (!passing || deadline.passed()) return tied.error();
     if (session_.location.service && !has_traces(session_.location)) return tied.error();
-    sleep_unless_cancelled(stop_.get(), Deadline::in_ms(kPauseMsMin));
+    if (!sleep_unless_cancelled(session_.options.cancel_fd, Deadline::in_ms(kPauseMsMin)))
+      return cancelled();
   }
   // The host program's signals are not for this thread.
   sigset_t all, before;
@@ -126,9 +127,14 @@ void Keeper::sleep_until_something_happens() {
 }
 
 Result<void> Keeper::tie(Deadline deadline, std::shared_ptr<Attachment> before) {
-  JoinRequest request{
-      session_.location,          session_.folder, session_.options, hello_of(session_.identity),
-      !session_.location.service, deadline,        stop_.get()};
+  const bool opening = !thread_.joinable();
+  JoinRequest request{session_.location,
+                      session_.folder,
+                      session_.options,
+                      hello_of(session_.identity),
+                      !session_.location.service,
+                      deadline,
+                      opening ? session_.options.cancel_fd : stop_.get()};
   if (before && !before->lost() && !wants_another(before->number)) {
     request.hello.rejoin = true;
     request.hello.slot = before->seat->slot().index;

@@ -68,7 +68,7 @@ Result<void> ReadOnlySession::attach(Deadline deadline) {
   schema::Hello hello;
   hello.monitor = true;
   hello.command = options_.command;
-  JoinRequest request{location_, folder_, options_, hello, false, deadline, -1};
+  JoinRequest request{location_, folder_, options_, hello, false, deadline, options_.cancel_fd};
   if (location_.service) request.deadline = next_look(deadline);  // there is no lock to ask
   Result<Joined> joined = join(request, connection_);
   // The socket takes the right to write it, and a daemon that answers; the region neither.

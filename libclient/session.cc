@@ -45,7 +45,7 @@ struct Session::Impl final : ForkAware {
   }
 
   const Location location;
-  const OpenOptions options;
+  OpenOptions options;
   std::mutex opening;
   std::atomic<ProcessSession*> current{nullptr};
 };
@@ -60,6 +60,7 @@ Result<std::shared_ptr<Session>> Session::open(const std::string& location,
   std::shared_ptr<Session> session(new Session);
   session->impl_ = std::make_unique<Impl>(std::move(*parsed), options);
   if (auto open = session->impl_->get(); !open) return open.error();
+  session->impl_->options.cancel_fd = -1;  // a fork child opens again
   return session;
 }
 

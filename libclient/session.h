@@ -45,6 +45,9 @@ struct OpenOptions {
   // the daemon (its --orphans). kOptuna: nothing, Optuna's fail_stale_trials() sees to them.
   schema::OrphanPolicy orphans;
   std::string command;  // what status shows as this worker's name; empty: the program's name
+  // Opening ends with kGone as soon as this is readable (an eventfd, say); -1: none. Used by open()
+  // only.
+  int cancel_fd = -1;
 };
 
 enum class Durability { kPublished, kSynced };

@@ -60,9 +60,9 @@ NB_MODULE(_native, module) {
 
   nb::class_<NativeStorage> storage(module, "Storage", nb::is_weak_referenceable());
   storage
-      .def(nb::init<const std::string&, const std::string&, const std::string&, std::int64_t,
-                    std::int64_t, std::uint64_t, std::int64_t, const std::string&,
-                    const std::string&, const std::optional<std::string>&>(),
+      .def(nb::init<const nb::bytes&, const std::string&, const std::string&, std::int64_t,
+                    std::int64_t, std::uint64_t, std::int64_t, const nb::bytes&, const std::string&,
+                    const std::optional<std::string>&>(),
            nb::arg("location"), nb::arg("mode"), nb::arg("durability"), nb::arg("timeout_ms"),
            nb::arg("open_timeout_ms"), nb::arg("pool_bytes"), nb::arg("idle_exit_ms"),
            nb::arg("daemon_path"), nb::arg("name"), nb::arg("orphans").none())

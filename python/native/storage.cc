@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "python/native/storage.h"
 
+#include <sys/eventfd.h>
+
 #include <algorithm>
+#include <chrono>
+#include <future>
 #include <utility>
 
+#include "base/fd.h"
 #include "python/native/borrowed.h"
 #include "python/native/datetimes.h"
 #include "python/native/errors.h"
@@ -42,12 +47,39 @@ schema::OrphanPolicy policy_from(const std::optional<std::string>& text) {
   return *policy;
 }
 
+std::string text_of(const nb::bytes& bytes) { return {bytes.c_str(), bytes.size()}; }
+
+// Opens on a thread of its own while this one looks at signals.
+Result<std::shared_ptr<client::Storage>> open(const std::string& location,
+                                              client::OpenOptions options) {
+  const Fd cancel(::eventfd(0, EFD_CLOEXEC));
+  options.cancel_fd = cancel.get();
+  auto opening =
+      std::async(std::launch::async, [&] { return client::Storage::open(location, options); });
+  while (true) {
+    const bool done = [&] {
+      nb::gil_scoped_release without_gil;
+      return opening.wait_for(std::chrono::milliseconds(kSignalCheckMs)) ==
+             std::future_status::ready;
+    }();
+    if (done) return opening.get();
+    if (PyErr_CheckSignals() == 0) continue;
+    const nb::python_error interrupted;
+    (void)::eventfd_write(cancel.get(), 1);
+    {
+      nb::gil_scoped_release without_gil;
+      opening.wait();
+    }
+    throw interrupted;
+  }
+}
+
 }  // namespace
 
-NativeStorage::NativeStorage(const std::string& location, const std::string& mode,
+NativeStorage::NativeStorage(const nb::bytes& location, const std::string& mode,
                              const std::string& durability, std::int64_t timeout_ms,
                              std::int64_t open_timeout_ms, std::uint64_t pool_bytes,
-                             std::int64_t idle_exit_ms, const std::string& daemon_path,
+                             std::int64_t idle_exit_ms, const nb::bytes& daemon_path,
                              const std::string& name, const std::optional<std::string>& orphans)
     : durability_(durability_from(durability)), timeout_ms_(timeout_ms) {
   client::OpenOptions options;
@@ -55,13 +87,10 @@ NativeStorage::NativeStorage(const std::string& location, const std::string& mod
   options.open_timeout_ms = open_timeout_ms;
   options.pool_bytes = pool_bytes;
   options.idle_exit_ms = idle_exit_ms;
-  options.daemon_path = daemon_path;
+  options.daemon_path = text_of(daemon_path);
   options.command = name;
   options.orphans = policy_from(orphans);
-  const Result<std::shared_ptr<client::Storage>> storage = [&] {
-    nb::gil_scoped_release without_gil;
-    return client::Storage::open(location, options);
-  }();
+  const Result<std::shared_ptr<client::Storage>> storage = open(text_of(location), options);
   if (!storage) raise_error(storage.error());
   storage_ = *storage;
 }

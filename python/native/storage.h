@@ -39,9 +39,10 @@ class NativeStorage {
  public:
   // `mode`: "worker", "monitor" or "offline". `durability`: "published", "synced" or empty for
   // Optuna's contract. `timeout_ms` bounds every call; below 0: none.
-  NativeStorage(const std::string& location, const std::string& mode, const std::string& durability,
+  // Paths come as bytes, because they need not be UTF-8.
+  NativeStorage(const nb::bytes& location, const std::string& mode, const std::string& durability,
                 std::int64_t timeout_ms, std::int64_t open_timeout_ms, std::uint64_t pool_bytes,
-                std::int64_t idle_exit_ms, const std::string& daemon_path, const std::string& name,
+                std::int64_t idle_exit_ms, const nb::bytes& daemon_path, const std::string& name,
                 const std::optional<std::string>& orphans);
   ~NativeStorage();
   NativeStorage(const NativeStorage&) = delete;

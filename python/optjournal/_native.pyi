@@ -12,14 +12,14 @@ class Storage:
     def __init__(
         self,
         *,
-        location: str,
+        location: bytes,
         mode: str,
         durability: str,
         timeout_ms: int,
         open_timeout_ms: int,
         pool_bytes: int,
         idle_exit_ms: int,
-        daemon_path: str,
+        daemon_path: bytes,
         name: str,
         orphans: str | None,
     ) -> None: ...

@@ -172,14 +172,14 @@ class JournalStorage(BaseStorage, DeathsForHeartbeats):
         )
         self._handed = threading.local()
         self._native = _native.Storage(
-            location=self._options["location"],
+            location=os.fsencode(self._options["location"]),
             mode=mode,
             durability=durability or "",
             timeout_ms=_milliseconds(timeout, "timeout"),
             open_timeout_ms=_milliseconds(open_timeout, "open_timeout"),
             pool_bytes=pool_bytes or 0,
             idle_exit_ms=_milliseconds(idle_exit, "idle_exit"),
-            daemon_path=_daemon_path(daemon_path),
+            daemon_path=os.fsencode(_daemon_path(daemon_path)),
             name=name or "",
             orphans=orphans if heartbeat_interval is None else "optuna",
         )

@@ -6,8 +6,10 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from optjournal import JournalStorage
+from optjournal import InvalidError, JournalStorage
+from optjournal._programs import program_path
 from processes import run_together, wait_for_end
 
 
@@ -118,3 +121,21 @@ def test_reading_needs_no_daemon_and_starts_none(location: Path, mode: Any) -> N
     with JournalStorage(location, mode=mode) as reader:
         assert reader.get_all_trials(study_id) == expected
         assert reader.get_study_user_attrs(study_id) == {"a": {"b": [1, "\ud800"]}}
+
+
+def test_a_folder_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    location = os.fsdecode(os.fsencode(tmp_path) + b"/r\xe4ume")  # Latin-1
+    with JournalStorage(location, idle_exit=5) as storage:
+        study_id = storage.create_new_study([StudyDirection.MINIMIZE], "study")
+        assert storage.location == location
+        with pickle.loads(pickle.dumps(storage)) as copy:
+            assert copy.get_study_name_from_id(study_id) == "study"
+        assert Path(location).is_dir()
+        repr(storage)
+        optjournal = program_path("optjournal")
+        for verb in (["status", "--json"], ["studies", "--json"], ["tail"], ["doctor", "--json"]):
+            done = subprocess.run([optjournal, *verb, location], capture_output=True, check=False)
+            assert done.returncode == 0, (verb, done)
+    with pytest.raises(InvalidError) as caught:
+        JournalStorage(location + "/no/parent")
+    assert "r\ufffdume" in str(caught.value)
