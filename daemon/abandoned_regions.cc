@@ -54,7 +54,9 @@ void remove_if_abandoned(const fs::path& place) {
   if (!held || fstat(held.get(), &info) != 0 || info.st_uid != geteuid()) return;
   if (!is_abandoned(place) || flock(held.get(), LOCK_EX | LOCK_NB) != 0) return;
   std::uint64_t bytes = 0;
-  for (const std::uint64_t generation : region_generations(place)) {
+  const auto generations = region_generations(place);
+  if (!generations) return;
+  for (const std::uint64_t generation : *generations) {
     const fs::path file = place / region_file_name(generation);
     if (!is_spent(file)) return;
     if (stat(file.c_str(), &info) == 0) bytes += static_cast<std::uint64_t>(info.st_size);

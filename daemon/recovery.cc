@@ -64,7 +64,9 @@ Result<std::shared_ptr<shm::Region>> find_region(const journal::Folder& folder,
                                                  const std::string& runtime_folder,
                                                  const shm::Id& boot_id, Former& former) {
   std::shared_ptr<shm::Region> found;
-  for (const std::uint64_t generation : region_generations(runtime_folder)) {
+  const auto generations = region_generations(runtime_folder);
+  if (!generations) return generations.error();
+  for (const std::uint64_t generation : *generations) {
     const std::string path = runtime_folder + "/" + region_file_name(generation);
     former.generation_max = std::max(former.generation_max, generation);
     if (!found) {

@@ -104,12 +104,15 @@ Result<void> make_folder(const std::string& path, const Rights& rights) {
   return made;
 }
 
-// Calls act(generation, rest of the name) for each file region-<generation><rest>.
-void for_each_region(const std::string& path,
-                     const std::function<void(std::uint64_t, std::string_view)>& act) {
+// Calls act(generation, rest of the name) for each file region-<generation><rest>. kIo: not, or not
+// for all of them.
+Result<void> for_each_region(const std::string& path,
+                             const std::function<void(std::uint64_t, std::string_view)>& act) {
   DIR* folder = opendir(path.c_str());
-  if (folder == nullptr) return;
-  while (const dirent* entry = readdir(folder)) {
+  if (folder == nullptr && errno == ENOENT) return {};
+  if (folder == nullptr) return io_error("cannot list runtime folder " + path, errno);
+  errno = 0;
+  for (; const dirent* entry = readdir(folder); errno = 0) {
     std::string_view name = entry->d_name;
     if (!name.starts_with(kRegionPrefix)) continue;
     name.remove_prefix(kRegionPrefix.size());
@@ -119,7 +122,10 @@ void for_each_region(const std::string& path,
     name.remove_prefix(static_cast<std::size_t>(end - name.data()));
     act(generation, name);
   }
+  const int failed = errno;
   closedir(folder);
+  if (failed != 0) return io_error("cannot list runtime folder " + path, failed);
+  return {};
 }
 
 }  // namespace
@@ -146,7 +152,12 @@ Result<std::string> choose_runtime_folder(const journal::Folder& folder, const O
   const std::string key = folder.key();
   // The key must be this folder's: a copy of a folder has a copy of its LOCK.
   const std::string former = former_runtime_folder(folder);
-  if (former.ends_with("/" + key) && !region_generations(former).empty()) return former;
+  if (former.ends_with("/" + key)) {
+    const auto generations = region_generations(former);
+    // One that we may not enter is another user's, and of no use to us.
+    if (!generations && generations.error().os_error != EACCES) return generations.error();
+    if (generations && !generations->empty()) return former;
+  }
 
   const std::uint64_t wanted =
       options.pool_bytes > 0 ? options.pool_bytes : shm::Sizes{}.region_bytes();
@@ -221,18 +232,19 @@ std::string region_file_name(std::uint64_t generation) {
   return std::string(kRegionPrefix) + std::to_string(generation);
 }
 
-std::vector<std::uint64_t> region_generations(const std::string& path) {
+Result<std::vector<std::uint64_t>> region_generations(const std::string& path) {
   std::vector<std::uint64_t> found;
-  for_each_region(path, [&](std::uint64_t generation, std::string_view rest) {
+  auto listed = for_each_region(path, [&](std::uint64_t generation, std::string_view rest) {
     if (rest.empty()) found.push_back(generation);
   });
+  if (!listed) return listed.error();
   std::sort(found.begin(), found.end(), std::greater<>());
   return found;
 }
 
 void remove_unfinished_regions(const std::string& path) {
   std::vector<std::string> found;
-  for_each_region(path, [&](std::uint64_t generation, std::string_view rest) {
+  (void)for_each_region(path, [&](std::uint64_t generation, std::string_view rest) {
     if (rest == shm::Region::kUnfinished)
       found.push_back(path + "/" + region_file_name(generation) + std::string(rest));
   });

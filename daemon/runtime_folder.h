@@ -57,8 +57,9 @@ void remove_runtime_folder(const std::string& path);
 Result<std::uint64_t> available_bytes(const std::string& path);
 bool is_tmpfs(const std::string& path);  // likewise
 
-// Generations of the files region-<generation> in `path`, highest first.
-std::vector<std::uint64_t> region_generations(const std::string& path);
+// Generations of the files region-<generation> in `path`, highest first; none if it is not there.
+// kIo: it cannot be listed, so there may be some.
+Result<std::vector<std::uint64_t>> region_generations(const std::string& path);
 std::string region_file_name(std::uint64_t generation);
 
 // What a daemon that was killed while it made a region left: the file under its temporary name, up

@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -143,8 +145,20 @@ TEST_F(RuntimeFolder, ListsRegionsHighestFirstAndNothingElse) {
        {"region-2", "region-10", "region-", "region-x", "region-3x", "control.sock"}) {
     std::ofstream(memory_ + "/" + name) << "x";
   }
-  EXPECT_EQ(region_generations(memory_), (std::vector<std::uint64_t>{10, 2}));
-  EXPECT_TRUE(region_generations(memory_ + "/absent").empty());
+  EXPECT_EQ(*region_generations(memory_), (std::vector<std::uint64_t>{10, 2}));
+  EXPECT_TRUE(region_generations(memory_ + "/absent")->empty());
+}
+
+// For want of descriptors: a region that is not seen would be left behind, with what it holds.
+TEST_F(RuntimeFolder, ThatCannotBeListedIsNotEmpty) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto generations = region_generations(memory_);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_FALSE(generations);
+  EXPECT_EQ(generations.error().os_error, EMFILE);
 }
 
 TEST_F(RuntimeFolder, RoomIsThatOfTheNearestFolderThatExists) {
