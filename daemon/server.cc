@@ -224,7 +224,7 @@ Flusher::End Server::drain(Flusher& flusher, const std::shared_ptr<shm::Region>&
     if (end != Flusher::End::kDrained) return end;
     // In this order: nobody comes any more, so without workers the end stays where it is.
     const bool for_good = slots_taken(region) == 0 || region->retired();
-    if (!for_good || shm::published_end(*region) == shm::synced(*region)) return end;
+    if (!for_good || shm::published_end(*region) <= shm::synced(*region)) return end;
     flusher.start();
   }
 }
