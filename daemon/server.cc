@@ -201,6 +201,8 @@ Result<bool> Server::serve_one_region() {
     spdlog::error("{} records that were published, but not yet synced, are lost",
                   published - synced);
   }
+  // A damaged header may look like another version's, and a worker that sleeps holds its slot.
+  if (why != Control::End::kRegionGone) unlink(region->path().c_str());
   return true;
 }
 

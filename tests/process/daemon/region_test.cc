@@ -223,6 +223,27 @@ TEST(Region, RemovedUnderTheDaemonIsReplacedAndNothingIsLost) {
   }
 }
 
+TEST(Region, WhoseHeaderIsWrittenOverIsReplacedAlthoughAWorkerSleepsInIt) {
+  for (const off_t offset : {off_t{0}, kFormatOffset, off_t{16}, kBootIdOffset}) {
+    const Scratch scratch;
+    Daemon daemon(scratch);
+    ASSERT_TRUE(daemon.serves()) << daemon.said();
+    RawWorker worker(scratch.runtime(), scratch.folder());  // and holds its slot to the end
+    worker.mark("in the first");
+    worker.wait_synced();
+    overwrite(scratch.runtime() + "/region-1", offset);
+    ASSERT_TRUE(eventually([&] { return generation_in(scratch.runtime()) == 2; }))
+        << offset << ": " << daemon.said();
+    ASSERT_TRUE(daemon.serves()) << daemon.said();
+    RawWorker other(scratch.runtime(), scratch.folder());
+    EXPECT_EQ(other.mark("in the second"), 1u);
+    other.close();
+    end(daemon);
+    EXPECT_EQ(read_all(scratch.folder()).marks,
+              (std::vector<std::string>{"in the first", "in the second"}));
+  }
+}
+
 TEST(Region, RemovedSocketIsMadeAgain) {
   const Scratch scratch;
   Daemon daemon(scratch);

@@ -87,7 +87,7 @@ TEST(Append, RefusesARecordThatIsEmptyOrTooLong) {
 
 TEST(Append, SaysThatTheRingIsFullAndGoesOnAfterASync) {
   TempFolder folder;
-  for (const std::uint64_t slots : {2, 4, 8}) {
+  for (const std::uint64_t slots : {2U, 4U, 8U}) {
     const auto region = new_region(folder, small_sizes(slots));
     Worker worker(region);
     MemoryFlusher flusher(region);
