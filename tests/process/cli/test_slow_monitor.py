@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -20,7 +21,8 @@ import optjournal
 from conftest import PROGRAMS, open_storage, run
 
 RECORDS = 200_000
-ROUNDS = 7
+ROUNDS, ATTEMPTS = 5, 3
+RATIO_MIN = 0.7  # of the rate alone; a worker that waits for a monitor has next to nothing of it
 SLOW_BYTES, SLOW_S = 4096, 0.005  # a reader that takes so much, so often
 
 
@@ -47,32 +49,47 @@ def read_slowly(tail: subprocess.Popen[bytes]) -> None:
         time.sleep(SLOW_S)
 
 
-def test_a_stopped_and_a_slow_monitor_cost_a_worker_nothing(folder: Path) -> None:
-    """In turns, many times through ring and pool; the figures are printed, not judged."""
+def measure(
+    storage: optjournal.JournalStorage, folder: Path, rates: dict[str, list[float]]
+) -> None:
+    """In turns, each time once through ring and pool and further."""
+    for _ in range(ROUNDS):
+        rates["alone"].append(records_per_s(storage))
+        for kind in ("stopped", "slow"):
+            tail = start_tail(folder)
+            try:
+                if kind == "stopped":
+                    os.kill(tail.pid, signal.SIGSTOP)
+                else:
+                    threading.Thread(target=read_slowly, args=(tail,), daemon=True).start()
+                rates[kind].append(records_per_s(storage))
+                # Nobody waited for it: it is where it was, and everything is published.
+                assert tail.poll() is None
+            finally:
+                tail.kill()
+                tail.wait()
+
+
+def test_a_stopped_and_a_slow_monitor_cost_a_worker_nothing(
+    folder: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """By medians; where the machine had other things to do it is measured again, and added."""
     rates: dict[str, list[float]] = {"alone": [], "stopped": [], "slow": []}
+    ratios: dict[str, float] = {}
     with open_storage(folder, pool_bytes=4 << 20) as storage:
         optuna.create_study(storage=storage)
-        for _ in range(ROUNDS):
-            rates["alone"].append(records_per_s(storage))
-            for kind in ("stopped", "slow"):
-                tail = start_tail(folder)
-                try:
-                    if kind == "stopped":
-                        os.kill(tail.pid, signal.SIGSTOP)
-                    else:
-                        threading.Thread(target=read_slowly, args=(tail,), daemon=True).start()
-                    rates[kind].append(records_per_s(storage))
-                    # Nobody waited for it: it is where it was, and everything is published.
-                    assert tail.poll() is None
-                finally:
-                    tail.kill()
-                    tail.wait()
+        for _attempt in range(ATTEMPTS):
+            measure(storage, folder, rates)
+            alone = statistics.median(rates["alone"])
+            ratios = {k: statistics.median(rates[k]) / alone for k in ("stopped", "slow")}
+            if min(ratios.values()) >= RATIO_MIN:
+                break
         published = json.loads(run("status", "--json", folder).out)["published"]
-        assert published > 3 * ROUNDS * RECORDS  # every one of them
-    alone = statistics.median(rates["alone"])
-    for kind in ("stopped", "slow"):
-        rate = statistics.median(rates[kind])
+        assert published > sum(map(len, rates.values())) * RECORDS  # every one of them
+    for kind, ratio in ratios.items():
+        record_property(f"ratio_beside_a_{kind}_tail", round(ratio, 3))
         print(
-            f"measured worker beside a {kind} tail: {rate:,.0f} records/s, "
-            f"{rate / alone:.3f} of {alone:,.0f} alone (medians of {ROUNDS})"
+            f"measured worker beside a {kind} tail: {statistics.median(rates[kind]):,.0f} records/s"
+            f", {ratio:.3f} of {alone:,.0f} alone (medians of {len(rates[kind])})"
         )
+    assert min(ratios.values()) >= RATIO_MIN, rates

@@ -276,3 +276,53 @@ class TestFollowing:
             with following("--from", "start", folder) as follower:
                 follower.wait_for("two goals")
                 assert follower.end(number) == -number
+
+
+def memory_kib(pid: int) -> int:
+    """Its own: without what it maps of the region and of the program."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"^RssAnon:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found
+    return int(found[1])
+
+
+class Counter:
+    """A running `optjournal tail -f`, of whose lines only the number is kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [PROGRAMS / "optjournal", "tail", "-f", "--from", "start", folder],
+            stdout=subprocess.PIPE,
+        )
+        self.count = 0
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for _line in self.process.stdout:
+            self.count += 1
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._thread.join()
+
+
+def test_memory_does_not_grow_with_the_length_of_the_journal(folder: Path) -> None:
+    """Of what was printed it remembers a bounded part; of the state, what there is: its trials."""
+    records, grown = 0, {}
+    with open_storage(folder) as storage:
+        create(storage, "followed")
+        counter = Counter(folder)
+        try:
+            for target in (100_000, 200_000, 300_000):  # the first fills what is bounded
+                while records < target:
+                    storage.set_study_user_attr(0, "key", records)
+                    records += 1
+                wait_until(lambda end=target: counter.count >= end, "it has printed all")
+                grown[target] = memory_kib(counter.process.pid)
+        finally:
+            counter.end()
+    print(f"measured memory of tail -f after so many records: {grown} KiB")
+    assert grown[300_000] - grown[100_000] < 2_000, grown  # 10 bytes a record
