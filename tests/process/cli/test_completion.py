@@ -5,18 +5,23 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
+import re
 import select
 import shutil
 import signal
+import struct
 import subprocess
+import termios
 import time
 from pathlib import Path
 
+import pyte
 import pytest
 
-from conftest import PROGRAMS, ROOT
+from conftest import PROGRAMS, ROOT, run
 
 
 def complete(*words: str) -> list[str]:
@@ -58,19 +63,19 @@ def find_shell(name: str) -> str:
     return path
 
 
-def test_fish_completes_verbs_options_values_and_study_names(offline_folder: Path) -> None:
+def complete_in_fish(line: str) -> list[str]:
     script = f"source {ROOT / 'cli/completion/optjournal.fish'}; complete -C $argv[1]"
+    done = subprocess.run(
+        [find_shell("fish"), "--no-config", "-c", script, line],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}"},
+    )
+    return sorted(found.split("\t")[0] for found in done.stdout.splitlines())
 
-    def complete_in_fish(line: str) -> list[str]:
-        done = subprocess.run(
-            [find_shell("fish"), "--no-config", "-c", script, line],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}"},
-        )
-        return sorted(found.split("\t")[0] for found in done.stdout.splitlines())
 
+def test_fish_completes_verbs_options_values_and_study_names(offline_folder: Path) -> None:
     assert complete_in_fish("optjournal st") == ["status", "stop", "studies"]
     assert complete_in_fish("optjournal tail --fr") == ["--from"]
     assert complete_in_fish("optjournal trials --state p") == ["pruned"]
@@ -79,39 +84,101 @@ def test_fish_completes_verbs_options_values_and_study_names(offline_folder: Pat
     assert "digits" in complete_in_fish(f"optjournal trials {offline_folder} d")
 
 
-def test_zsh_completes_verbs_options_values_and_study_names(offline_folder: Path) -> None:
-    """Types into an interactive zsh, on a terminal, and looks at what Tab makes of it."""
-    shell = find_shell("zsh")
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execve(
-            shell,
-            ["zsh", "-f", "-i"],
-            {**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "TERM": "dumb"},
-        )
+class Zsh:
+    """An interactive zsh on a terminal, into which is typed."""
 
-    def type_and_wait(text: str, wanted: str) -> None:
-        os.write(terminal, text.encode())
-        seen, deadline = "", time.monotonic() + 60
-        while wanted not in seen:
-            assert time.monotonic() < deadline, seen
-            if select.select([terminal], [], [], 1)[0]:
-                seen += os.read(terminal, 4096).decode(errors="replace")
+    def __init__(self) -> None:
+        shell = find_shell("zsh")
+        self.lines = 0
+        self.screen = pyte.Screen(160, 60)
+        self.stream = pyte.ByteStream(self.screen)
+        self.child, self.terminal = pty.fork()
+        if self.child == 0:
+            path = f"{PROGRAMS}:{os.environ['PATH']}"
+            os.execve(shell, ["zsh", "-f", "-i"], {**os.environ, "PATH": path, "TERM": "xterm"})
+        size = struct.pack("HHHH", 60, 160, 0, 0)
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, size)
 
-    try:
+    def __enter__(self) -> Zsh:
         setup = f"unset zle_bracketed_paste; PROMPT='$ '; fpath=({ROOT / 'cli/completion'} $fpath)"
-        type_and_wait(f"{setup}; autoload -Uz compinit; compinit -D -u; echo rea''dy\r", "ready")
+        self.type(f"{setup}; autoload -Uz compinit; compinit -D -u; echo rea''dy\r", "ready")
+        self.next_line()
+        return self
+
+    def shown(self) -> str:
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def type(self, text: str, *wanted: str) -> str:
+        """The screen once it shows all that is wanted."""
+        os.write(self.terminal, text.encode())
+        deadline = time.monotonic() + 60
+        while not all(word in self.shown() for word in wanted):
+            assert time.monotonic() < deadline, self.shown()
+            if select.select([self.terminal], [], [], 1)[0]:
+                self.stream.feed(os.read(self.terminal, 4096))
+        return self.shown()
+
+    def next_line(self) -> None:
+        """Forgets what was typed, and clears the screen."""
+        self.lines += 1
+        self.type(f"\x15clear; echo ne''xt{self.lines}\r", f"next{self.lines}\n$")
+
+    def __exit__(self, *_: object) -> None:
+        os.kill(self.child, signal.SIGKILL)
+        os.waitpid(self.child, 0)
+        os.close(self.terminal)
+
+
+def test_zsh_completes_verbs_options_values_and_study_names(offline_folder: Path) -> None:
+    """Types into an interactive zsh, and looks at what Tab makes of it."""
+    with Zsh() as zsh:
         for typed, completed in [
-            ("stu", "studies "),
-            ("tail --fr", "tail --from "),
+            ("stu", "studies"),
+            ("tail --fr", "tail --from"),
             ("tail --op endO", "tail --op endOrphan"),
             ("trials --state p", "trials --state pruned"),
             (f"orphans {offline_folder} digits k", f"orphans {offline_folder} digits keep"),
             (f"trials {offline_folder} d", f"trials {offline_folder} digits"),
         ]:
-            type_and_wait(f"optjournal {typed}\t", completed)
-            type_and_wait("\x15echo ne''xt\r", "next")
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        os.close(terminal)
+            zsh.type(f"optjournal {typed}\t", completed)
+            zsh.next_line()
+
+
+def words_of_help(heading: str, pattern: str, *verb: str) -> set[str]:
+    part = run(*verb, "--help").out.split(f"{heading}:\n")[1].split("\n\n")[0]
+    return {word for line in part.splitlines() for word in re.findall(pattern, line)}
+
+
+VERBS = words_of_help("Verbs", r"^  ([a-z]+) ")
+OPTIONS = {verb: words_of_help("Options", r"^  (?:-\w,)?(--[a-z]+)", verb) for verb in VERBS}
+
+
+class TestEveryVerbAndOptionOfHelp:
+    """And no other."""
+
+    def test_in_help(self) -> None:
+        assert len(VERBS) >= 10
+        assert {"--follow", "--from", "--help", "--json"} < OPTIONS["tail"]
+
+    def test_in_bash(self) -> None:
+        assert {word for word in complete("") if not word.startswith("-")} == VERBS
+        for verb in VERBS:
+            assert set(complete(verb, "--")) == OPTIONS[verb] | {"--color"}, verb
+
+    def test_in_fish(self) -> None:
+        assert set(complete_in_fish("optjournal ")) == VERBS
+        for verb in VERBS:
+            found = set(complete_in_fish(f"optjournal {verb} --"))
+            assert found == OPTIONS[verb] | {"--color"}, verb
+
+    def test_in_zsh(self) -> None:
+        with Zsh() as zsh:
+            seen = zsh.type("optjournal \t", *(f"\n{verb} " for verb in VERBS))
+            assert set(re.findall(r"^([a-z]+) +-- ", seen, re.MULTILINE)) == VERBS
+            for verb in sorted(VERBS):
+                zsh.next_line()
+                wanted = OPTIONS[verb] | {"--color"}
+                seen = zsh.type(f"optjournal {verb} --\t", *(f"\n{word} " for word in wanted))
+                # A long and a short form of one option stand in one line.
+                found = set(re.findall(r"^(--[a-z]+) +(?:-\w +)?-- ", seen, re.MULTILINE))
+                assert found == wanted, seen
