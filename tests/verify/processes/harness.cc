@@ -179,10 +179,10 @@ int find_lie(const Settings& settings) {
   return 1;
 }
 
-void write_json(const std::string& path, const Sum& sum) {
+void write_json(const std::string& path, std::uint64_t seed, const Sum& sum) {
   if (path.empty()) return;
   std::ofstream file(path);
-  file << "{\"rounds\": " << sum.rounds << ", \"kills\": " << sum.kills
+  file << "{\"seed\": " << seed << ", \"rounds\": " << sum.rounds << ", \"kills\": " << sum.kills
        << ", \"records\": " << sum.records << ", \"acknowledged\": " << sum.acknowledged
        << ", \"unanswered\": " << sum.unanswered << ", \"seconds\": " << sum.seconds
        << ", \"broken\": {";
@@ -217,6 +217,12 @@ int run(Settings settings) {
   char bound[64];
   std::snprintf(bound, sizeof bound, "< %.5f a kill at 95 %%",
                 3.0 / static_cast<double>(sum.kills));
+  // In one line, good or not.
+  line(good, "result",
+       "seed " + std::to_string(seed) + (sum.rounds > 1 ? " and following" : "") + ": " +
+           std::to_string(sum.kills) + " kills, " + std::to_string(sum.broken_by_rule["lost"]) +
+           " losses, " + std::to_string(sum.broken_by_rule["doubled"]) +
+           " duplicates; waits of a process in one append: " + quantiles(sum.waits_ms));
   if (good) {
     line(true, "kills",
          std::to_string(sum.kills) + " (" + by_kind(sum.kills_by_kind) + ") and " +
@@ -234,7 +240,7 @@ int run(Settings settings) {
       line(true, "daemon",
            "from its SIGKILL to the next one's answer: " + quantiles(sum.served_again_ms));
   }
-  write_json(settings.json, sum);
+  write_json(settings.json, seed, sum);
   return good ? 0 : 1;
 }
 
