@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <optional>
@@ -208,7 +209,8 @@ void sweep_afresh(World& world, const Operation& operation, Mode mode, Choice ch
     const int status = victim.wait(WUNTRACED);
     if (!suffered(mode, status)) {
       require(ended_well(status), "the victim ended badly");
-      outcome.instructions = victim.hear().instruction;
+      // An earlier run may have been longer: then more was checked than this one has.
+      outcome.instructions = std::max(victim.hear().instruction, n - choice.stride);
       aftermath.of_finished();
       return;
     }
@@ -237,7 +239,7 @@ void sweep(const Operation& operation, Mode mode, Choice choice, Outcome& outcom
     const auto run = operation.fresh ? sweep_afresh : sweep_with_forks;
     run(world, operation, mode, choice, outcome);
   } catch (const std::exception& violated) {
-    std::strncpy(outcome.violation, violated.what(), sizeof outcome.violation - 1);
+    std::strncpy(outcome.violation, violated.what(), sizeof outcome.violation - choice.stride);
   }
   outcome.done = true;
 }
