@@ -24,9 +24,11 @@ fi
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 
-# search WHAT MODEL OPTION ...: one line. WHAT is `holds`, or the name of the mistake in it.
+# search WHAT MODEL OPTION ...: one line. WHAT is `holds`, or NAME:TEXT: the mistake in it, and what
+# must be in the assertion that it breaks, as pan writes it. Another assertion is no proof that the
+# one meant for the mistake sees it.
 search() {
-  local what=$1 model=$2 level=-O2 line states depth seconds broken name
+  local what=${1%%:*} expected=${1#*:} model=$2 level=-O2 line states depth seconds broken name
   shift 2
   name="$model $(printf '%s\n' "$@" | grep -v ^-DM_ | sed 's/^-D//' | tr '\n' ' ')"
   name=${name% }
@@ -57,8 +59,11 @@ search() {
     status=1
   elif [[ $what == holds && $line == "errors: 0" && ${states:-0} -gt 1000 ]]; then
     echo "ok $name: $states states, depth $depth, ${seconds:-0} s"
-  elif [[ $what != holds && $line == "errors: 1" && -n $broken ]]; then
-    echo "ok $name: assertion violated after $states states"
+  elif [[ $what != holds && $line == "errors: 1" && $broken == *"$expected"* ]]; then
+    echo "ok $name: after $states states, as expected: $broken"
+  elif [[ $what != holds && $line == "errors: 1" ]]; then
+    echo "FAILED $name: expected that $expected is violated, and found: ${broken:-nothing}"
+    status=1
   elif [[ $what != holds ]]; then
     echo "FAILED $name: not found, ${line:-no answer} after ${states:-0} states"
     status=1
@@ -101,39 +106,39 @@ holds ring N=2 K=1 C=2 E=1 CRASHES=0 STOPS=0 KILLS=1 READERS=0
 holds wake WAKERS=1 REPEAT=1 HALTS=1 CRASHES=1
 holds wake WAKERS=2
 holds room W=2 K=1
-re-read-decides-success ring M_REREAD_SUCCESS C=2 CRASHES=0 STOPS=0 READERS=0
-re-read-is-expected ring M_REREAD_EXPECTED C=2 CRASHES=0 STOPS=0 READERS=0
-hint-trusted ring M_HINT_TRUSTED C=2 CRASHES=0 STOPS=0
-slot-reused-at-published ring M_REUSE_PUBLISHED C=2 E=2 CRASHES=0 STOPS=0 READERS=0
-reader-ignores-lap ring M_NO_LAP_CHECK C=2 E=2 CRASHES=0 STOPS=0
-sealed-before-published ring M_SEAL_BEFORE_PUBLISH C=2 CRASHES=0 STOPS=0 READERS=0
-reclaim-before-synced ring M_RECLAIM_UNSYNCED C=2 CRASHES=0 STOPS=0 READERS=0
-end-seen-before-sealed ring M_END_BEFORE_SEALED C=2 E=2 CRASHES=0 STOPS=0 READERS=0
-restart-forgets-the-end ring M_RESTART_FORGETS C=2 CRASHES=1 STOPS=0
-free-without-hazards ring M_NO_HAZARD_LOOK C=2 CRASHES=0 STOPS=0
-retained-after-hazards ring M_RETAINED_LATE C=2 CRASHES=0 STOPS=0
-hazard-after-retained ring M_HAZARD_LATE C=2 CRASHES=0 STOPS=0
-pin-not-confirmed ring M_NO_RETAINED_CHECK C=2 CRASHES=0 STOPS=0
-synced-before-sync ring M_SYNCED_EARLY C=2 CRASHES=1 STOPS=0 READERS=0
-no-incarnation ring M_NO_INCARNATION C=2 CRASHES=0 STOPS=0 KILLS=1 READERS=0
-slot-free-before-sealed ring M_FINISH_FIRST C=2 K=1 CRASHES=1 STOPS=0 KILLS=1 READERS=0
-stopped-producer-is-reaped ring M_REAP_STOPPED C=2 CRASHES=0 STOPS=0 LATE=1 READERS=0
-stopped-reader-is-reaped ring M_UNPIN_STOPPED C=2 CRASHES=0 STOPS=0 LATE=1
-armed-cleared-anyway wake M_CLEAR_ANYWAY
-no-look-after-arming wake M_NO_LOOK_AFTER_ARM
-look-before-true wake M_LOOK_BEFORE_TRUE
-arm-without-change wake M_ARM_ONCE
-wake-without-change wake M_WAKE_SAME_EPOCH
-no-repeated-wake wake REPEAT=0 HALTS=1
-no-wake-at-restart wake M_NO_WAKE_AT_START REPEAT=1 HALTS=1 CRASHES=1
-room-made-looked-up-late room M_ROOM_MADE_LATE
-room-wanted-after-asking room M_WANTED_AFTER_ASK
-room-no-look-after-arming room M_NO_LOOK_AFTER_ARM
-daemon-no-look-after-arming room M_DAEMON_NO_LOOK
-asks-seen-as-of-now room M_ASKS_SEEN_AS_OF_NOW
-room-wanted-cleared-late room M_WANTED_FORGOTTEN
-room-counted-before-freed room M_COUNT_BEFORE_FREE
-room-without-wake room M_NO_WAKE
+re-read-decides-success:known[ ring M_REREAD_SUCCESS C=2 CRASHES=0 STOPS=0 READERS=0
+re-read-is-expected:b==published ring M_REREAD_EXPECTED C=2 CRASHES=0 STOPS=0 READERS=0
+hint-trusted:b==published ring M_HINT_TRUSTED C=2 CRASHES=0 STOPS=0
+slot-reused-at-published:b<(durable ring M_REUSE_PUBLISHED C=2 E=2 CRASHES=0 STOPS=0 READERS=0
+reader-ignores-lap:==order[position] ring M_NO_LAP_CHECK C=2 E=2 CRASHES=0 STOPS=0
+sealed-before-published:==order[next] ring M_SEAL_BEFORE_PUBLISH C=2 CRASHES=0 STOPS=0 READERS=0
+reclaim-before-synced:==order[next] ring M_RECLAIM_UNSYNCED C=2 CRASHES=0 STOPS=0 READERS=0
+end-seen-before-sealed:==order[next] ring M_END_BEFORE_SEALED C=2 E=2 CRASHES=0 STOPS=0 READERS=0
+restart-forgets-the-end:==order[position] ring M_RESTART_FORGETS C=2 CRASHES=1 STOPS=0
+free-without-hazards:==order[position] ring M_NO_HAZARD_LOOK C=2 CRASHES=0 STOPS=0
+retained-after-hazards:==order[position] ring M_RETAINED_LATE C=2 CRASHES=0 STOPS=0
+hazard-after-retained:==order[position] ring M_HAZARD_LATE C=2 CRASHES=0 STOPS=0
+pin-not-confirmed:==order[position] ring M_NO_RETAINED_CHECK C=2 CRASHES=0 STOPS=0
+synced-before-sync:synced<=durable ring M_SYNCED_EARLY C=2 CRASHES=1 STOPS=0 READERS=0
+no-incarnation:==order[next] ring M_NO_INCARNATION C=2 CRASHES=0 STOPS=0 KILLS=1 READERS=0
+slot-free-before-sealed:owner[i]==0 ring M_FINISH_FIRST C=2 K=1 CRASHES=1 STOPS=0 KILLS=1 READERS=0
+stopped-producer-is-reaped:==order[next] ring M_REAP_STOPPED C=2 CRASHES=0 STOPS=0 LATE=1 READERS=0
+stopped-reader-is-reaped:==order[position] ring M_UNPIN_STOPPED C=2 CRASHES=0 STOPS=0 LATE=1
+armed-cleared-anyway:position[i]==published wake M_CLEAR_ANYWAY
+no-look-after-arming:position[i]==published wake M_NO_LOOK_AFTER_ARM
+look-before-true:position[i]==published wake M_LOOK_BEFORE_TRUE
+arm-without-change:position[i]==published wake M_ARM_ONCE
+wake-without-change:position[i]==published wake M_WAKE_SAME_EPOCH
+no-repeated-wake:position[i]==published wake REPEAT=0 HALTS=1
+no-wake-at-restart:position[i]==published wake M_NO_WAKE_AT_START REPEAT=1 HALTS=1 CRASHES=1
+room-made-looked-up-late:done[i] room M_ROOM_MADE_LATE
+room-wanted-after-asking:done[i] room M_WANTED_AFTER_ASK
+room-no-look-after-arming:done[i] room M_NO_LOOK_AFTER_ARM
+daemon-no-look-after-arming:synced==published room M_DAEMON_NO_LOOK
+asks-seen-as-of-now:done[i] room M_ASKS_SEEN_AS_OF_NOW
+room-wanted-cleared-late:done[i] room M_WANTED_FORGOTTEN
+room-counted-before-freed:done[i] room M_COUNT_BEFORE_FREE
+room-without-wake:done[i] room M_NO_WAKE
 LIST
 }
 

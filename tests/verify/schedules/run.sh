@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The real code of shm/ under a scheduler (docs/verification.md, section 2): two processes with
 # different seeds; then each planted fault, which must be found. What a seed found it must find
-# again: every fault's, and those that once found something, run alone, twice, step by step the same.
+# again: every fault's, and those that once found something, run alone, twice, are the same step by
+# step.
 #
 # usage: tests/verify/schedules/run.sh [--fast]
 #   OJ_SEED=N                                        one schedule, step by step
@@ -49,8 +50,8 @@ for i in "${!firsts[@]}"; do
   fi
 done
 
-# trace SEED [--fault NAME]: all steps of one schedule, but for the process id that is written into a
-# slot.
+# trace SEED [--fault NAME]: all steps of one schedule, but for the process id that is written into
+# a slot.
 trace() {
   local seed=$1
   shift
