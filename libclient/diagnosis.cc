@@ -52,6 +52,7 @@ std::string start_command(const Patient& patient) {
                          : "optjournald " + patient.folder + " (any worker starts one, too)";
 }
 
+// Of a service the daemon alone writes the folder.
 void look_at_rights(const Patient& patient, Findings& findings) {
   struct stat info {};
   if (::stat(patient.folder.c_str(), &info) != 0) return;
@@ -60,7 +61,7 @@ void look_at_rights(const Patient& patient, Findings& findings) {
         finding("folder", Verdict::kWarning,
                 {patient.folder, ": every user may write in it, and replace records"},
                 {"chmod o-w ", patient.folder}));
-  } else if (::access(patient.folder.c_str(), W_OK) != 0) {
+  } else if (!patient.service && ::access(patient.folder.c_str(), W_OK) != 0) {
     const std::string advice = rights_advice(patient.folder);
     findings.push_back(
         finding("folder", Verdict::kWarning,

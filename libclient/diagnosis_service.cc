@@ -63,15 +63,22 @@ Said said_by(std::vector<std::string> words) {
 
 using Properties = std::map<std::string, std::string>;
 
-// What systemd says of the unit; empty where no systemd runs, or it does not answer.
-Properties properties_of(const std::string& unit) {
+// What systemd says of the unit; empty where no systemd runs, or, with a finding, where it does not
+// answer.
+Properties properties_of(const std::string& unit, const std::string& location, Findings& findings) {
   Properties properties;
   if (::access("/run/systemd/system", F_OK) != 0) return properties;
   const Said said = said_by({"systemctl", "show", "--property",
                              "LoadState,UnitFileState,ActiveState,Result,ExecMainStatus,"
                              "StatusText,MemoryMax,LimitNOFILESoft",
                              unit});
-  if (said.exit_code != 0) return properties;
+  if (said.exit_code != 0) {
+    findings.push_back(
+        finding("service", Verdict::kWarning,
+                {unit, ": systemctl does not answer: ", said.text.substr(0, said.text.find('\n'))},
+                {"ask as root: sudo optjournal doctor ", location}));
+    return properties;
+  }
   std::istringstream lines(said.text);
   for (std::string line; std::getline(lines, line);) {
     const std::size_t equals = line.find('=');
@@ -178,7 +185,7 @@ void look_at_group(const Patient& patient, Findings& findings) {
 
 void look_at_service(const Patient& patient, Findings& findings) {
   const std::string unit = "optjournald@" + patient.service_name;
-  const Properties properties = properties_of(unit);
+  const Properties properties = properties_of(unit, patient.location, findings);
   if (!properties.empty()) look_at_unit(unit, properties, findings);
   look_at_configuration(patient, findings);
   if (::access(patient.folder.c_str(), F_OK) == 0) look_at_group(patient, findings);

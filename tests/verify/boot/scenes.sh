@@ -231,7 +231,8 @@ doctor_says_what_to_type() {
   local drop_in=/etc/systemd/system/optjournald@default.service.d/limits.conf
   until_so serves || return
   finds anna ok service "optjournald@default: enabled, active" && finds anna ok group "" &&
-    finds anna ok configuration "" && finds anna ok records "all whole" || return
+    finds anna ok folder "anna may work with it" && finds anna ok configuration "" &&
+    finds anna ok records "all whole" || return
   finds bert problem group "user bert is not one" \
     "sudo usermod -aG optjournal bert and log in again" || return
   inside systemctl disable --quiet "$unit" || return
