@@ -208,8 +208,8 @@ check deb debs_are_made
 check wheel wheel_is_made
 [[ $failed -eq 0 ]] || exit 1
 cmake --build build/release --target verify_boot_worker >"$said" 2>&1 || check build cat "$said"
-make_minimal_root >"$said" 2>&1 || skip "no minimal root: $(tail -n 1 "$said")"
-fetch_wheels >"$said" 2>&1 || skip "cannot fetch optuna: $(tail -n 1 "$said")"
+make_minimal_root >"$said" 2>&1 || skip "tried: no minimal root: $(tail -n 1 "$said")"
+fetch_wheels >"$said" 2>&1 || skip "tried: cannot fetch optuna: $(tail -n 1 "$said")"
 check wheel-alone wheel_is_self_contained
 check no-systemd deb_installs_without_systemd
 check install debs_install
