@@ -97,9 +97,10 @@ TEST_F(TopPictureOfAJournal, TellsSyncLatenciesOfTheSameDaemonOnly) {
 }
 
 TEST_F(TopPictureOfAJournal, KnowsTheGpusOfAWorkerByUuidOrByWhatCudaWasTold) {
-  const std::array kOwn = {schema::Gpu{"GPU-b", "Double"}, schema::Gpu{"GPU-elsewhere", "Double"}};
+  const std::array said_gpus = {schema::Gpu{"GPU-b", "Double"},
+                                schema::Gpu{"GPU-elsewhere", "Double"}};
   schema::SessionStarted said{.pid = 11};
-  said.gpus = kOwn;
+  said.gpus = said_gpus;
   journal_.add(11, 0, said);
   journal_.add(12, 0, schema::SessionStarted{.pid = 12, .cuda_visible_devices = "1,0"});
   schema::SessionStarted contained{.pid = 13, .container = "docker"};
