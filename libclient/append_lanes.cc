@@ -44,6 +44,7 @@ Result<AppendLanes::Attempt> AppendLanes::try_append(std::span<std::byte> record
   if (!lane.attachment) return Error{Code::kGone, "not attached to a region at present"};
   Attachment& attachment = *lane.attachment;
   used = attachment.number;
+  if (current_.given_up(used)) return Error{Code::kGone, "the region is being replaced"};
   // Our chunks may be somebody else's by now.
   if (!attachment.seat->held()) return Error{Code::kGone, "the worker slot was taken away"};
   schema::stamp(record, {attachment.session, op_no, utc_us()});
@@ -51,6 +52,10 @@ Result<AppendLanes::Attempt> AppendLanes::try_append(std::span<std::byte> record
   if (!attempt) return attempt.error();
   return Attempt{attempt->full, attachment.number, attachment.session, attempt->seq,
                  attempt->room_made};
+}
+
+void AppendLanes::drain() {
+  for (Lane& lane : lanes_) const std::lock_guard lock(lane.mutex);
 }
 
 void AppendLanes::refresh() {

@@ -39,6 +39,8 @@ class AppendLanes {
   // Producer::try_append.
   Result<Attempt> try_append(std::span<std::byte> record, std::uint64_t op_no, std::uint64_t& used);
 
+  // Until every append that had begun before the call has ended.
+  void drain();
   // Gives up what the lanes hold of attachments other than the current one; all of it if there is
   // none.
   void refresh();

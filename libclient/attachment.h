@@ -55,6 +55,15 @@ class CurrentAttachment {
     return number_.load(
         std::memory_order_acquire);  // pairs with replace(): the mutex guards the rest
   }
+  // Nothing new is begun with the one of that number or an earlier one. What was begun before may
+  // still go on: whoever needs its end waits for it (AppendLanes::drain, ReadPlaces::drain).
+  void give_up(std::uint64_t number) {
+    given_up_.store(number, std::memory_order_seq_cst);  // pairs with given_up()
+  }
+  bool given_up(std::uint64_t number) const {
+    // pairs with give_up(): who does not see it holds a lock that drain() takes afterwards
+    return given_up_.load(std::memory_order_seq_cst) >= number;
+  }
   void replace(std::shared_ptr<Attachment> next) {
     const std::lock_guard lock(mutex_);
     number_.store(next ? next->number : 0, std::memory_order_release);  // pairs with number()
@@ -65,6 +74,7 @@ class CurrentAttachment {
   mutable std::mutex mutex_;
   std::shared_ptr<Attachment> current_;
   std::atomic<std::uint64_t> number_{0};
+  std::atomic<std::uint64_t> given_up_{0};  // numbers count from 1
 };
 
 }  // namespace oj::client

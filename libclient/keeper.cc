@@ -47,8 +47,7 @@ schema::Hello hello_of(const ProcessIdentity& identity) {
 
 }  // namespace
 
-Keeper::Keeper(const Session& session, AfterChange after_change)
-    : session_(session), after_change_(std::move(after_change)) {}
+Keeper::Keeper(const Session& session, Steps steps) : session_(session), steps_(std::move(steps)) {}
 
 Keeper::~Keeper() { stop(); }
 
@@ -135,7 +134,8 @@ Result<void> Keeper::tie(Deadline deadline, std::shared_ptr<Attachment> before) 
                       !session_.location.service,
                       deadline,
                       opening ? session_.options.cancel_fd : stop_.get()};
-  if (before && !before->lost() && !wants_another(before->number)) {
+  if (before && !before->lost() && !wants_another(before->number) &&
+      !session_.current.given_up(before->number)) {
     request.hello.rejoin = true;
     request.hello.slot = before->seat->slot().index;
     request.hello.incarnation = before->seat->slot().incarnation;
@@ -172,15 +172,23 @@ Result<void> Keeper::change_attachment(const Joined& joined,
     session_.current.replace(std::move(*made));
     return {};
   }
+  session_.current.give_up(before->number);
+  // Where a region vanished and its daemon died nobody else retires it. The daemon at the other end
+  // of our connection, which alone may serve this folder, serves another one.
+  if ((*made)->region->identity().generation != before->region->identity().generation &&
+      !before->region->retired())
+    before->region->retire();
+  steps_.drain();
   Result<RegionChange> change = compare_regions(before, *made, session_.folder);
   if (!change) return change.error();
   session_.changes.add(*change);  // before anybody can read from the new one
+  steps_.announce(**made, before->session);
   session_.current.replace(std::move(*made));
   {
     const std::lock_guard lock(mutex_);
     changed_.notify_all();
   }
-  after_change_(before->session);
+  steps_.let_go();
   return {};
 }
 

@@ -38,9 +38,19 @@ class Keeper {
     CurrentAttachment& current;
     RegionChanges& changes;
   };
-  // `after_change` runs in the keeper's thread once another attachment is current.
-  using AfterChange = std::function<void(schema::SessionId old_session)>;
-  Keeper(const Session& session, AfterChange after_change);
+  // What the owner does, in the keeper's thread, when an attachment is replaced, in this order:
+  //   the old one is given up: nothing new is begun in it, and its region is retired
+  //   drain      what had begun has ended: what was published there by us does not grow any more
+  //   (compare)  what was published is compared with what the journal has
+  //   announce   the session's first record in the new region
+  //   the new one becomes current: others of this process append there from here on
+  //   let_go     of what is still held of the old one
+  struct Steps {
+    std::function<void()> drain;
+    std::function<void(const Attachment& next, schema::SessionId former)> announce;
+    std::function<void()> let_go;
+  };
+  Keeper(const Session& session, Steps steps);
   ~Keeper();  // stop(), then lets the connection go
 
   // Joins in the calling thread, then goes on in one of its own.
@@ -73,7 +83,7 @@ class Keeper {
   void set_tied_to(std::uint32_t daemon_pid);
 
   const Session session_;
-  const AfterChange after_change_;
+  const Steps steps_;
   ControlConnection connection_;  // of the thread, once it runs
   Fd stop_, wake_;                // eventfds
   std::atomic<bool> stopping_{false};

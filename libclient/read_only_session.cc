@@ -163,14 +163,18 @@ Result<Session::ReadResult> ReadOnlySession::read(std::uint64_t from, const Sess
     if (auto looked = look(Deadline::in_ms(kLookMs)); !looked) return looked.error();
     if (auto position = changes_.check_position(next); !position) return position.error();
     std::uint64_t end = 0;
-    const bool from_disk = current_.number() == 0;
+    const std::uint64_t number = current_.number();
+    const bool from_disk = number == 0;
     if (from_disk) {
       const Result<std::uint64_t> found = disk_end();
       if (!found) return found.error();
       end = *found;
       if (next > end) return Session::ReadResult{next, true};
     }
-    auto read = places_.read(current_, end, next, counted, records_max - (next - from));
+    const std::uint64_t begun = next;
+    auto read = places_.read(current_, number, end, next, counted, records_max - (next - from));
+    const bool replaced = read && !read->caught_up && read->next_seq == begun && records_max != 0;
+    if (replaced && current_.number() != number) continue;  // nothing was read
     // While nobody served, a daemon may have come and cut what the former one had written and not
     // synced, to write it again: what was missing is then above the end, or elsewhere.
     const bool again = !read && from_disk && read.error().code == Code::kCorrupt;

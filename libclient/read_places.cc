@@ -8,7 +8,7 @@ ReadPlaces::ReadPlaces(const journal::Folder& folder) {
   for (Place& place : places_) place.reader.emplace(folder, hazard++);
 }
 
-Result<Session::ReadResult> ReadPlaces::read(const CurrentAttachment& current,
+Result<Session::ReadResult> ReadPlaces::read(const CurrentAttachment& current, std::uint64_t number,
                                              std::uint64_t disk_end, std::uint64_t from,
                                              const Session::Take& take, std::uint64_t records_max) {
   Place* place = nullptr;
@@ -23,7 +23,13 @@ Result<Session::ReadResult> ReadPlaces::read(const CurrentAttachment& current,
     place->attachment = current.get();
     place->number = place->attachment ? place->attachment->number : 0;
   }
+  if (place->number != number || (number != 0 && current.given_up(number)))
+    return Session::ReadResult{from, false};
   return place->reader->read(place->attachment, disk_end, from, take, records_max);
+}
+
+void ReadPlaces::drain() {
+  for (Place& place : places_) const std::lock_guard lock(place.mutex);
 }
 
 void ReadPlaces::refresh(const Attachment* attachment) {

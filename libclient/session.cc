@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "libclient/session.h"
 
+#include <errno.h>
+
 #include <atomic>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <string>
 #include <utility>
 
 #include "libclient/fork_registry.h"
@@ -49,6 +52,15 @@ struct Session::Impl final : ForkAware {
   std::mutex opening;
   std::atomic<ProcessSession*> current{nullptr};
 };
+
+bool was_published(const Error& error) {
+  return error.code == Code::kIo && error.os_error == EINPROGRESS;
+}
+
+Error published_but(std::uint64_t seq, const Error& error) {
+  return Error{Code::kIo, "published as record " + std::to_string(seq) + ", but " + error.message,
+               EINPROGRESS};
+}
 
 Session::Session() = default;
 Session::~Session() = default;

@@ -71,6 +71,13 @@ struct Location {
 };
 Result<Location> parse_location(const std::string& text);
 
+// Whether an error of a write came after its record was published: it must not be written again. Its
+// message begins with "published as record <seq>", its code is kIo, its os_error EINPROGRESS. What is
+// not known is whether the record is on disk, or its outcome.
+bool was_published(const Error& error);
+// Such an error, of what was met after record `seq` was published.
+Error published_but(std::uint64_t seq, const Error& error);
+
 class Session {
  public:
   static Result<std::shared_ptr<Session>> open(const std::string& location,
@@ -92,7 +99,7 @@ class Session {
   // op_no, time_us). Errors, all meaning *not applied*: kBusy (ring or pool full until the
   // deadline: says which, who holds it, for how long), kInvalid (longer than the limit), kRefused
   // (read-only), kIo and kGone (no daemon to be had). With kSynced also waits as wait_synced()
-  // does; a kBusy error from there says "published as record <seq>".
+  // does; an error from there is no kBusy and was_published().
   Result<Appended> append(std::span<std::byte> record, Durability durability, Deadline deadline);
 
   // After kBusy from an append with Deadline::at_once() on this thread: until there may be room,
@@ -100,7 +107,7 @@ class Session {
   Result<void> wait_for_room(Deadline deadline);
 
   // Until every record below `seq_end` is on stable storage. kBusy: not until the deadline; ask
-  // again. kIo: the daemon is degraded (its disk fails); the message says why.
+  // again. kIo: the daemon is degraded (its disk fails), or none is to be had; the message says why.
   Result<void> wait_synced(std::uint64_t seq_end, Deadline deadline);
 
   // Until the record is. kGone: it was lost, with the region that it was published in.

@@ -156,9 +156,10 @@ Result<Storage::Impl::Own> Storage::Impl::publish(Core& now, const schema::Opera
   own.appended = *appended;
   const std::string name = "record " + std::to_string(own.appended.seq);
   if (auto done = catch_up(now, &own); !done) {
-    Error error = done.error();
-    error.message = "published as " + name + ", but " + error.message;
-    return error;
+    // The state is of another history; whether the record is, too, the session knows.
+    const Result<void> kept = session->wait_synced(own.appended, Deadline::at_once());
+    if (!kept && kept.error().code == Code::kGone) return kept.error();
+    return published_but(own.appended.seq, done.error());
   }
   if (own.bad) {
     return Error{Code::kCorrupt, session->location().text + ": " + name +
@@ -222,10 +223,8 @@ Result<replay::Outcome> Storage::write(const schema::Operation& operation,
     Result<Written> written = try_write(operation, options);
     if (written) {
       if (auto settled = settle(*written, options.deadline); !settled) {
-        Error error = settled.error();
-        error.message =
-            "published as record " + std::to_string(written->seq) + ", but " + error.message;
-        return error;
+        if (settled.error().code == Code::kGone) return settled.error();
+        return published_but(written->seq, settled.error());
       }
       return written->outcome;
     }

@@ -33,6 +33,11 @@ thread_local Missed missed;
 Deadline sooner(Deadline a, Deadline b) { return a.at_ns <= b.at_ns ? a : b; }
 Deadline next_look(Deadline deadline) { return sooner(deadline, Deadline::in_ms(kLookMs)); }
 
+// kGone is for what is lost: that there is no daemon says nothing about what was published.
+Error no_sync(const Error& error) {
+  return error.code == Code::kGone ? Error{Code::kIo, error.message, error.os_error} : error;
+}
+
 std::string seconds(std::int64_t ns) {
   const std::int64_t tenths = ns / (kNsPerS / 10);
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
@@ -49,13 +54,18 @@ WorkerSession::WorkerSession(const Location& location, const OpenOptions& option
       lanes_(current_),
       places_(folder_),
       keeper_({location_, folder_, options_, identity_, current_, changes_},
-              [this](schema::SessionId former) {
-                lanes_.refresh();
-                places_.refresh(current_.get().get());
-                // Without room the new session is announced by nothing but its records: it works
-                // all the same.
-                (void)announce(former, Deadline::in_ms(kAnnounceMs));
-              }) {}
+              {.drain =
+                   [this] {
+                     lanes_.drain();
+                     places_.drain();
+                   },
+               .announce = [this](const Attachment& next,
+                                  schema::SessionId former) { announce_in(next, former); },
+               .let_go =
+                   [this] {
+                     lanes_.refresh();
+                     places_.refresh(current_.get().get());
+                   }}) {}
 
 Result<std::unique_ptr<ProcessSession>> WorkerSession::open(const Location& location,
                                                             const OpenOptions& options) {
@@ -67,7 +77,7 @@ Result<std::unique_ptr<ProcessSession>> WorkerSession::open(const Location& loca
   std::unique_ptr<WorkerSession> session(new WorkerSession(location, options, std::move(*folder)));
   if (auto done = session->keeper_.start(deadline); !done)
     return with_advice(location, done.error());
-  if (auto done = session->announce(0, deadline); !done) return done.error();
+  if (auto done = session->announce(deadline); !done) return done.error();
   return std::unique_ptr<ProcessSession>(std::move(session));
 }
 
@@ -86,7 +96,18 @@ WorkerSession::~WorkerSession() {
   places_.refresh(nullptr);
 }
 
-Result<void> WorkerSession::announce(schema::SessionId former, Deadline deadline) {
+Result<void> WorkerSession::announce(Deadline deadline) {
+  std::vector<schema::Gpu> gpus;
+  schema::Encoder encoder;
+  auto appended = append(encoder.encode(schema::Operation(identity_.started(gpus))),
+                         Durability::kPublished, deadline);
+  if (!appended) return appended.error();
+  return {};
+}
+
+// With a producer of its own: the lanes do not know `next` yet. Without room the new session is
+// announced by nothing but its records: it works all the same.
+void WorkerSession::announce_in(const Attachment& next, schema::SessionId former) {
   std::vector<schema::Gpu> gpus;
   schema::SessionStarted started = identity_.started(gpus);
   started.former = former;
@@ -94,10 +115,16 @@ Result<void> WorkerSession::announce(schema::SessionId former, Deadline deadline
       schema::Operation(started),
       schema::Operation(schema::SessionEnded{former, schema::SessionEnded::Reason::kClosed})};
   schema::Encoder encoder;
-  auto appended = append(encoder.encode(std::span(both).first(former == 0 ? 1 : 2)),
-                         Durability::kPublished, deadline);
-  if (!appended) return appended.error();
-  return {};
+  const std::span<std::byte> record = encoder.encode(std::span(both));
+  // stat: nothing but uniqueness is asked of it
+  const std::uint64_t op_no = op_no_.fetch_add(1, std::memory_order_relaxed) + 1;
+  shm::Producer producer(next.region, next.seat->slot());
+  for (const Deadline deadline = Deadline::in_ms(kAnnounceMs);;) {
+    schema::stamp(record, {next.session, op_no, utc_us()});
+    const Result<shm::Producer::Attempt> attempt = producer.try_append(record);
+    if (!attempt || attempt->full == shm::Full::kNo || deadline.passed()) return;
+    (void)shm::wait_for_room(next.region, attempt->room_made, deadline);
+  }
 }
 
 schema::SessionId WorkerSession::id() {
@@ -140,10 +167,10 @@ Result<Appended> WorkerSession::append(std::span<std::byte> record, Durability d
   }
   if (durability == Durability::kPublished) return appended;
   if (auto synced = wait_synced(appended, deadline); !synced) {
-    Error error = synced.error();
-    error.message =
-        "published as record " + std::to_string(appended.seq) + ", but " + error.message;
-    return error;
+    // Lost with its region: that is all that there is to say.
+    if (auto kept = changes_.check_kept(appended.session, appended.seq + 1); !kept)
+      return kept.error();
+    return published_but(appended.seq, synced.error());
   }
   return appended;
 }
@@ -152,7 +179,9 @@ Result<Appended> WorkerSession::append(std::span<std::byte> record, Durability d
 Result<void> WorkerSession::wait_for_room(Deadline deadline) {
   const auto attachment = current_.get();
   // Not what this thread found full, or not any more: the next append finds out.
-  if (!attachment || attachment->lost() || attachment->session != missed.session) return {};
+  if (!attachment || attachment->lost() || current_.given_up(attachment->number) ||
+      attachment->session != missed.session)
+    return {};
   if (deadline.passed()) {
     return Error{Code::kBusy, location_.text + ": " + shm::describe_full(*attachment->region) +
                                   "; waited " + seconds(monotonic_ns() - missed.since_ns) +
@@ -178,7 +207,8 @@ Result<void> WorkerSession::wait_for_other_attachment(std::uint64_t used, Deadli
 Result<std::shared_ptr<Attachment>> WorkerSession::usable_attachment(Deadline deadline) {
   for (;;) {
     std::shared_ptr<Attachment> attachment = current_.get();
-    if (!attachment || !attachment->lost()) return attachment;
+    if (!attachment || !(attachment->lost() || current_.given_up(attachment->number)))
+      return attachment;
     if (auto done = wait_for_other_attachment(attachment->number, deadline); !done) {
       return done.error();
     }
@@ -223,14 +253,14 @@ Result<void> WorkerSession::wait_synced(const Appended& appended, Deadline deadl
 Result<void> WorkerSession::wait_synced(std::uint64_t seq_end, Deadline deadline) {
   for (;;) {
     const auto usable = usable_attachment(deadline);
-    if (!usable) return usable.error();
+    if (!usable) return no_sync(usable.error());
     if (const std::shared_ptr<Attachment>& attachment = *usable) {
       const std::shared_ptr<shm::Region>& region = attachment->region;
       if (shm::synced(*region) >= seq_end) return {};
       if (const int os_error = shm::degraded(*region); os_error != 0) {
         return io_error("the daemon of " + location_.text + " cannot sync at present", os_error);
       }
-      if (auto daemon = check_daemon(); !daemon) return daemon.error();
+      if (auto daemon = check_daemon(); !daemon) return no_sync(daemon.error());
       if (shm::wait_synced(region, seq_end, next_look(deadline)) == shm::Waited::kReached)
         return {};
     }
@@ -272,10 +302,17 @@ Result<bool> WorkerSession::wait_published(std::uint64_t seq, Deadline deadline)
 
 Result<Session::ReadResult> WorkerSession::read(std::uint64_t from, const Session::Take& take,
                                                 std::uint64_t records_max) {
-  const auto usable = usable_attachment(Deadline::in_ms(options_.open_timeout_ms));
-  if (!usable) return usable.error();
-  if (auto position = changes_.check_position(from); !position) return position.error();
-  return places_.read(current_, 0, from, take, records_max);
+  const Deadline deadline = Deadline::in_ms(options_.open_timeout_ms);
+  for (;;) {
+    const auto usable = usable_attachment(deadline);
+    if (!usable) return usable.error();
+    const std::uint64_t number = *usable ? (*usable)->number : 0;
+    // What was lost before that one became current is known by now.
+    if (auto position = changes_.check_position(from); !position) return position.error();
+    auto read = places_.read(current_, number, 0, from, take, records_max);
+    if (records_max == 0 || !read || read->caught_up || read->next_seq != from) return read;
+    // Replaced in between, so nothing was read.
+  }
 }
 
 }  // namespace oj::client

@@ -40,8 +40,10 @@ class WorkerSession final : public ProcessSession {
 
  private:
   WorkerSession(const Location& location, const OpenOptions& options, journal::Folder folder);
-  // SessionStarted, and the end of our former session if the region was replaced.
-  Result<void> announce(schema::SessionId former, Deadline deadline);
+  // SessionStarted, in the region that we are attached to first.
+  Result<void> announce(Deadline deadline);
+  // SessionStarted, and the end of our former session, in a region that is not current yet.
+  void announce_in(const Attachment& next, schema::SessionId former);
   Result<void> wait_for_other_attachment(std::uint64_t used, Deadline deadline);
   // The current attachment, once it is not one whose region the daemon has given up: others may be
   // ahead in the next one already. Null: the session is being closed.
