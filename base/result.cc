@@ -15,6 +15,7 @@ const char* code_name(Code code) {
     case Code::kIncompatible: return "incompatible";
     case Code::kCorrupt: return "corrupt";
     case Code::kIo: return "io";
+    case Code::kPublished: return "published";
   }
   return "unknown";
 }

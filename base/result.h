@@ -28,6 +28,7 @@ enum class Code {
   kIncompatible,  // written by another version: upgrade
   kCorrupt,       // bytes are damaged: stop, keep the evidence
   kIo,            // the system said no; errno is in Error::os_error and in the message
+  kPublished,     // a write is in the journal, and what was to follow failed: do not repeat it
 };
 
 // The name of a code as written in messages and logs, for instance "busy".

@@ -14,7 +14,8 @@ Exit exit_of(const Error& error) {
     case Code::kRefused: return Exit::kRefused;
     case Code::kIncompatible: return Exit::kIncompatible;
     case Code::kCorrupt: return Exit::kCorrupt;
-    case Code::kIo: return Exit::kWorld;
+    case Code::kIo:
+    case Code::kPublished: return Exit::kWorld;
   }
   return Exit::kWorld;
 }

@@ -31,7 +31,8 @@ inline ExitCode exit_code_of(const Error& error) {
     case Code::kIncompatible: return kExitIncompatible;
     case Code::kCorrupt: return kExitDamaged;
     case Code::kGone:
-    case Code::kIo: return kExitFailed;
+    case Code::kIo:
+    case Code::kPublished: return kExitFailed;
   }
   return kExitFailed;
 }

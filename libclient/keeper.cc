@@ -56,7 +56,7 @@ Result<void> Keeper::start(Deadline deadline) {
   wake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop_ || !wake_) return io_error("eventfd for " + session_.location.text, errno);
   for (bool first = true;; first = false) {
-    Result<void> tied = tie(deadline, nullptr);
+    Result<void> tied = tie(deadline, session_.options.cancel_fd, nullptr);
     if (tied) break;
     // A region that was replaced between Welcome and attaching: once more. Likewise one that was
     // damaged in between, so that it seems to be of another boot or version: at the second time it
@@ -103,7 +103,7 @@ void Keeper::run() {
     set_tied_to(0);
     const Deadline deadline =
         Deadline::in_ms(std::max<std::int64_t>(session_.options.open_timeout_ms, 1'000));
-    Result<void> tied = tie(deadline, std::move(current));
+    Result<void> tied = tie(deadline, stop_.get(), std::move(current));
     if (tied) {
       pause_ms = kPauseMsMin;
       continue;
@@ -125,15 +125,10 @@ void Keeper::sleep_until_something_happens() {
   if (polled[2].revents != 0) (void)!::read(wake_.get(), &times, sizeof times);
 }
 
-Result<void> Keeper::tie(Deadline deadline, std::shared_ptr<Attachment> before) {
-  const bool opening = !thread_.joinable();
-  JoinRequest request{session_.location,
-                      session_.folder,
-                      session_.options,
-                      hello_of(session_.identity),
-                      !session_.location.service,
-                      deadline,
-                      opening ? session_.options.cancel_fd : stop_.get()};
+Result<void> Keeper::tie(Deadline deadline, int cancel_fd, std::shared_ptr<Attachment> before) {
+  JoinRequest request{
+      session_.location,          session_.folder, session_.options, hello_of(session_.identity),
+      !session_.location.service, deadline,        cancel_fd};
   if (before && !before->lost() && !wants_another(before->number) &&
       !session_.current.given_up(before->number)) {
     request.hello.rejoin = true;

@@ -76,7 +76,7 @@ class Keeper {
  private:
   void run();
   void sleep_until_something_happens();
-  Result<void> tie(Deadline deadline, std::shared_ptr<Attachment> before);
+  Result<void> tie(Deadline deadline, int cancel_fd, std::shared_ptr<Attachment> before);
   Result<void> change_attachment(const Joined& joined, const std::shared_ptr<Attachment>& before);
   bool wants_another(std::uint64_t number) const;
   void set_trouble(std::optional<std::string> text);

@@ -19,8 +19,8 @@ class ReadPlaces {
  public:
   explicit ReadPlaces(const journal::Folder& folder);
 
-  // As RecordReader::read with whatever attachment is current once a place is free; {from, false} if
-  // that is not the one of `number` or was given up. More threads than places take turns.
+  // As RecordReader::read with whatever attachment is current once a place is free; {from, false}
+  // if that is not the one of `number` or was given up. More threads than places take turns.
   Result<Session::ReadResult> read(const CurrentAttachment& current, std::uint64_t number,
                                    std::uint64_t disk_end, std::uint64_t from,
                                    const Session::Take& take, std::uint64_t records_max);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "libclient/session.h"
 
-#include <errno.h>
-
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -53,13 +51,10 @@ struct Session::Impl final : ForkAware {
   std::atomic<ProcessSession*> current{nullptr};
 };
 
-bool was_published(const Error& error) {
-  return error.code == Code::kIo && error.os_error == EINPROGRESS;
-}
-
 Error published_but(std::uint64_t seq, const Error& error) {
-  return Error{Code::kIo, "published as record " + std::to_string(seq) + ", but " + error.message,
-               EINPROGRESS};
+  return Error{Code::kPublished,
+               "published as record " + std::to_string(seq) + ", but " + error.message,
+               error.os_error};
 }
 
 Session::Session() = default;

@@ -71,11 +71,8 @@ struct Location {
 };
 Result<Location> parse_location(const std::string& text);
 
-// Whether an error of a write came after its record was published: it must not be written again. Its
-// message begins with "published as record <seq>", its code is kIo, its os_error EINPROGRESS. What is
-// not known is whether the record is on disk, or its outcome.
-bool was_published(const Error& error);
-// Such an error, of what was met after record `seq` was published.
+// kPublished: what was met after record `seq` was published. The message begins with "published as
+// record <seq>"; what is not known is whether it is on disk, or its outcome.
 Error published_but(std::uint64_t seq, const Error& error);
 
 class Session {
@@ -99,7 +96,7 @@ class Session {
   // op_no, time_us). Errors, all meaning *not applied*: kBusy (ring or pool full until the
   // deadline: says which, who holds it, for how long), kInvalid (longer than the limit), kRefused
   // (read-only), kIo and kGone (no daemon to be had). With kSynced also waits as wait_synced()
-  // does; an error from there is no kBusy and was_published().
+  // does; an error from there is kPublished.
   Result<Appended> append(std::span<std::byte> record, Durability durability, Deadline deadline);
 
   // After kBusy from an append with Deadline::at_once() on this thread: until there may be room,
@@ -107,7 +104,8 @@ class Session {
   Result<void> wait_for_room(Deadline deadline);
 
   // Until every record below `seq_end` is on stable storage. kBusy: not until the deadline; ask
-  // again. kIo: the daemon is degraded (its disk fails), or none is to be had; the message says why.
+  // again. kIo: the daemon is degraded (its disk fails), or none is to be had; the message says
+  // why.
   Result<void> wait_synced(std::uint64_t seq_end, Deadline deadline);
 
   // Until the record is. kGone: it was lost, with the region that it was published in.

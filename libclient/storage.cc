@@ -92,16 +92,21 @@ struct Storage::Impl final : ForkAware {
   Result<void> catch_up(Core& now, Own* own);
   Result<Own> publish(Core& now, const schema::Operation& operation);
   void begin(Core& now);
+  void forget(Core& now) {
+    now.state = replay::State();
+    histories.fetch_add(1, std::memory_order_relaxed);  // stat: the core's mutex orders it
+  }
 
   const std::shared_ptr<Session> session;
   std::atomic<Core*> core;
   std::mutex making;
-  Core* held_over_fork = nullptr;  // between before_fork() and after it
+  std::atomic<std::uint64_t> histories{0};  // written under the core's mutex
+  Core* held_over_fork = nullptr;           // between before_fork() and after it
 };
 
 void Storage::Impl::begin(Core& now) {
   const std::uint64_t generation = session->generation();
-  if (now.inherited && now.generation != generation) now.state = replay::State();
+  if (now.inherited && now.generation != generation) forget(now);
   now.generation = generation;
   now.inherited = false;
   now.begun = true;
@@ -139,7 +144,7 @@ Result<void> Storage::Impl::catch_up(Core& now, Own* own) {
   };
   Result<Session::ReadResult> read = session->read(now.state.next_seq(), take);
   if (!read && read.error().code == Code::kGone) {
-    now.state = replay::State();  // of a history that is no more; the next call reads anew
+    forget(now);  // the next call reads anew
     now.begun = false;
     return read.error();
   }
@@ -287,6 +292,10 @@ Result<void> Storage::read(const std::function<void(const replay::State&)>& use)
   if (auto done = impl_->catch_up(now, nullptr); !done) return done.error();
   use(now.state);
   return {};
+}
+
+std::uint64_t Storage::history() const {
+  return impl_->histories.load(std::memory_order_relaxed);  // stat: the core's mutex orders it
 }
 
 void Storage::peek(const std::function<void(const replay::State&)>& use) {

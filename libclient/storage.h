@@ -83,6 +83,9 @@ class Storage {
   // Catches up, then calls `use` with the state, under this process's lock. Keep it short; do not
   // call back in.
   Result<void> read(const std::function<void(const replay::State&)>& use);
+  // Goes up when what was replayed is no more, because records were lost with their region: what
+  // was kept of the state before is of another history. Inside `use` it is that of the state.
+  std::uint64_t history() const;
   // Without catching up: the state as of the last call.
   void peek(const std::function<void(const replay::State&)>& use);
 

@@ -104,9 +104,9 @@ class Region {
   bool writable() const { return writable_; }
   std::byte* base() const { return base_; }  // of the mapping, for the roles in shm/ only
 
-  // RETIRED, or lost: no further appends here; clients attach anew. The daemon
-  // retires; and a client that is welcome in a later region of the same journal, since nobody serves
-  // the former one any more.
+  // RETIRED, or lost: no further appends here; clients attach anew. The daemon retires; and a
+  // client that is welcome in a later region of the same journal, since nobody serves the former
+  // one any more.
   bool retired() const noexcept;
   void retire() noexcept;
   // This process met a page that the file no longer has (lost_pages.h), or the daemon says that

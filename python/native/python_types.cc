@@ -97,6 +97,7 @@ PythonTypes::PythonTypes() {
       {Code::kIncompatible, "IncompatibleError"},
       {Code::kCorrupt, "CorruptError"},
       {Code::kIo, "IoError"},
+      {Code::kPublished, "PublishedError"},
   };
   for (const auto& [code, name] : classes)
     journal_errors[static_cast<std::size_t>(code)] = errors.attr(name);

@@ -49,7 +49,7 @@ struct PythonTypes {
   nb::object base_distribution, float_distribution, int_distribution, categorical_distribution;
   nb::object distribution_to_json, json_to_distribution, convert_old_distribution;
   nb::object json_encode, json_decode;  // str <-> anything, as the json module does it
-  nb::object journal_errors[7];         // by oj::Code
+  nb::object journal_errors[8];         // by oj::Code
   nb::object update_finished_error, duplicated_study_error;
   nb::object empty_tuple;
 

@@ -128,12 +128,17 @@ Result<void> NativeStorage::wait(Deadline deadline,
 void NativeStorage::look(const std::function<void(const replay::State&)>& use) {
   const std::shared_ptr<client::Storage> storage = opened();
   if (storage->session().published_end() > seen_seq_ + kCatchUpWithGilMax) {
-    nb::gil_scoped_release without_gil;
-    (void)storage->read([](const replay::State&) {});  // its error, if it stays, is seen below
+    const Result<void> caught_up = [&] {
+      nb::gil_scoped_release without_gil;
+      return storage->read([](const replay::State&) {});
+    }();
+    check(caught_up);
   }
   bool other_history = false;
   const auto look_once = [&](const replay::State& state) {
-    other_history = state.next_seq() < seen_seq_;
+    // Another thread may have met the error that says so.
+    other_history = storage->history() != seen_history_;
+    seen_history_ = storage->history();
     if (other_history) return;
     seen_seq_ = state.next_seq();
     use(state);
@@ -169,12 +174,17 @@ replay::Outcome NativeStorage::write(const schema::Operation& operation) {
   while (!written && written.error().code == Code::kBusy) {
     if (!deadline) deadline = call_deadline();
     check(wait(*deadline, [&](Deadline slice) { return storage->wait_for_room(slice); }));
+    if (PyErr_CheckSignals() != 0) throw nb::python_error();  // there may be room, again and again
     written = storage->try_write(operation, options);
   }
   if (!written) check(written.error());
   if (written->must_wait) {
     if (!deadline) deadline = call_deadline();
-    check(wait(*deadline, [&](Deadline slice) { return storage->settle(*written, slice); }));
+    const Result<void> settled =
+        wait(*deadline, [&](Deadline slice) { return storage->settle(*written, slice); });
+    if (!settled && settled.error().code != Code::kGone)
+      raise_error(client::published_but(written->seq, settled.error()));
+    check(settled);
   }
   using replay::OutcomeCode;
   const OutcomeCode code = written->outcome.code;

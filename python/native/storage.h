@@ -115,7 +115,8 @@ class NativeStorage {
   std::shared_ptr<client::Storage> storage_;  // none: closed
   std::optional<client::Durability> durability_;
   std::int64_t timeout_ms_ = -1;
-  std::uint64_t seen_seq_ = 0;  // the state's next_seq when we last looked
+  // The state's next_seq, and its history, when we last looked.
+  std::uint64_t seen_seq_ = 0, seen_history_ = 0;
   std::unordered_map<replay::StudyId, std::shared_ptr<StudyObjects>> objects_;
   std::vector<std::unique_ptr<TrialCopies>> spare_copies_;
 };

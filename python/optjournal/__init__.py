@@ -20,6 +20,7 @@ from optjournal._errors import (
     InvalidError,
     IoError,
     JournalError,
+    PublishedError,
     RefusedError,
 )
 from optjournal._native import __version__
@@ -34,6 +35,7 @@ __all__ = [
     "IoError",
     "JournalError",
     "JournalStorage",
+    "PublishedError",
     "RefusedError",
     "__version__",
 ]

@@ -15,7 +15,7 @@ class JournalError(StorageInternalError):
 
     Attributes:
         code: The same as the class, as a word: "busy", "gone", "invalid", "refused",
-            "incompatible", "corrupt" or "io".
+            "incompatible", "corrupt", "io" or "published".
         errno: The system's error number if a system call was involved, else 0.
     """
 
@@ -30,8 +30,7 @@ class JournalError(StorageInternalError):
 
 
 class BusyError(JournalError):
-    """A limit was reached or the timeout passed: try again later. The message says whether
-    something was written."""
+    """A limit was reached or the timeout passed, and nothing was written: try again later."""
 
     code = "busy"
 
@@ -70,3 +69,10 @@ class IoError(JournalError):
     """The system said no; ``errno`` and the message say why."""
 
     code = "io"
+
+
+class PublishedError(JournalError):
+    """The write is in the journal, seen by all: do not repeat it. The message, which begins with
+    "published as record N", says what failed then: mostly that it was not on disk in time."""
+
+    code = "published"

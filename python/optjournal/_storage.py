@@ -84,7 +84,8 @@ class JournalStorage(BaseStorage, DeathsForHeartbeats):
             loses power loses at most the last 50 ms). ``"published"``: never wait for the disk.
             ``"synced"``: always.
         timeout: Seconds that one call may wait for room in the journal or for the disk before it
-            raises :class:`BusyError`; ``None``: for ever.
+            raises :class:`BusyError`, or, once the write is in the journal,
+            :class:`PublishedError`; ``None``: for ever.
         mode: ``"worker"``; ``"monitor"`` reads only and starts nothing; ``"offline"`` reads the
             folder's files without any daemon, everything that was synced.
         open_timeout: Seconds to wait for a daemon to serve the location.

@@ -19,13 +19,13 @@ from pathlib import Path
 import pytest
 from optuna.study import StudyDirection
 
-from optjournal import JournalStorage
+from optjournal import JournalStorage, PublishedError
 
 PATIENCE_S = 60  # a watchdog; time-outs of the storages here are ten times as long
 
 PROGRAM = """
 import signal, sys
-from optjournal import JournalStorage
+from optjournal import JournalStorage, PublishedError
 signal.signal(signal.SIGINT, signal.default_int_handler)
 location = sys.argv[1]
 
@@ -102,3 +102,12 @@ def test_ctrl_c_ends_a_wait(location: Path, what: str) -> None:
             out, _ = child.communicate("\n", timeout=PATIENCE_S)
             assert out == "well\n"
             assert child.returncode == 0
+
+
+def test_a_write_that_is_not_synced_in_time_says_that_it_is_published(location: Path) -> None:
+    with JournalStorage(location, idle_exit=5, timeout=0.1) as storage:
+        daemon = storage.status()["daemon_pid"]
+        published = pytest.raises(PublishedError, match=r"^published as record \d+, but ")
+        with _stopped(daemon), published:
+            storage.create_new_study([StudyDirection.MINIMIZE], "written")
+        assert storage.get_study_id_from_name("written") == 0

@@ -43,7 +43,7 @@ def said(words: str) -> bool:
 
 def test_each_class_of_error_is_there() -> None:
     classes = re.findall(r"^### (\w+):.*`(\w+)Error`", PAGE, flags=re.MULTILINE)
-    wanted = ["Busy", "Gone", "Invalid", "Refused", "Incompatible", "Corrupt", "Io"]
+    wanted = ["Busy", "Gone", "Invalid", "Refused", "Incompatible", "Corrupt", "Io", "Published"]
     assert classes == [(name, name) for name in wanted]
     assert len(words_of_errors()) > 40
 

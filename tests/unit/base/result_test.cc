@@ -72,7 +72,7 @@ TEST(IoError, NamesTheThingAndTheSystemsReason) {
 
 TEST(CodeName, HasOneForEveryCodeAndNoneTwice) {
   const Code codes[] = {Code::kBusy,         Code::kGone,    Code::kInvalid, Code::kRefused,
-                        Code::kIncompatible, Code::kCorrupt, Code::kIo};
+                        Code::kIncompatible, Code::kCorrupt, Code::kIo,      Code::kPublished};
   std::string seen = " ";
   for (const Code code : codes) {
     const std::string name = code_name(code);
