@@ -62,7 +62,7 @@ class DeathsForHeartbeats(BaseHeartbeat):
 
     _native: _native.Storage
     _heartbeat: HeartbeatSettings
-    # The ids that _get_stale_trial_ids() gave this thread and that it has not tried to fail yet.
+    # `ids`: what _get_stale_trial_ids() gave this thread and it has not tried to fail yet.
     _handed: threading.local
 
     def record_heartbeat(self, trial_id: int) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.storages import BaseStorage
 from optuna.study._frozen import FrozenStudy
+from optuna.trial import TrialState
 
 from optjournal import _native
 from optjournal._heartbeat import DeathsForHeartbeats, HeartbeatSettings
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from optuna.distributions import BaseDistribution
     from optuna.study import Study, StudyDirection
-    from optuna.trial import FrozenTrial, TrialState
+    from optuna.trial import FrozenTrial
     from typing_extensions import Literal, Self
 
     from optjournal._heartbeat import TrialCallback
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     Mode = Literal["worker", "monitor", "offline"]
 
 _SERVICE = "optjournal://"
+_WAITING_ONLY = (TrialState.WAITING,)
 _NAME_PREFIX = "no-name-"  # Optuna's, for studies created without a name
 
 # Before Optuna 4.3 a finished trial raises RuntimeError.
@@ -316,7 +318,10 @@ class JournalStorage(BaseStorage, DeathsForHeartbeats):
         try:
             return self._native.set_trial_state_values(trial_id, state, values)
         except _Finished:
-            if self._was_handed(trial_id):
+            # Another one was faster.
+            if self._was_handed(trial_id) or (
+                state == TrialState.RUNNING and trial_id in getattr(self._handed, "waiting", ())
+            ):
                 return False
             raise
 
@@ -351,7 +356,12 @@ class JournalStorage(BaseStorage, DeathsForHeartbeats):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
-        return self._native.get_all_trials(study_id, bool(deepcopy), states)
+        trials = self._native.get_all_trials(study_id, bool(deepcopy), states)
+        if states == _WAITING_ONLY:
+            # Optuna's ask looks so for one to run. That another process has run it meanwhile, to
+            # its end, is told by False: old versions let the error escape from ``optimize``.
+            self._handed.waiting = {trial._trial_id for trial in trials}
+        return trials
 
     def get_n_trials(
         self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None

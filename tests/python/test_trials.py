@@ -16,7 +16,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optjournal import JournalStorage
 
@@ -347,3 +347,22 @@ def test_states_that_are_none_of_optunas_are_refused(
     with pytest.raises(OverflowError):
         storage.set_trial_intermediate_value(trial_id, 2**63, 0.0)
     assert storage.next_seq() == before
+
+
+def test_a_waiting_trial_that_another_process_has_run_meanwhile(
+    storage: JournalStorage, study_id: int
+) -> None:
+    waiting = create_trial(state=TrialState.WAITING)
+    first, second = (storage.create_new_trial(study_id, waiting) for _ in range(2))
+    only_waiting = storage.get_all_trials(study_id, deepcopy=False, states=(TrialState.WAITING,))
+    assert [trial._trial_id for trial in only_waiting] == [first, second]
+    with JournalStorage(storage.location) as other:
+        assert other.set_trial_state_values(first, TrialState.RUNNING)
+        assert other.set_trial_state_values(first, TrialState.COMPLETE, [0.0])
+    # As Optuna's ask goes on: the first is gone, the next one is taken.
+    assert not storage.set_trial_state_values(first, TrialState.RUNNING)
+    assert storage.set_trial_state_values(second, TrialState.RUNNING)
+    with pytest.raises(AlreadyFinished):
+        storage.set_trial_state_values(first, TrialState.FAIL)
+    with JournalStorage(storage.location) as other, pytest.raises(AlreadyFinished):
+        other.set_trial_state_values(first, TrialState.RUNNING)
