@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Goal: the protocol's code does not depend on x86-64. Method: cross-compile the layers up to replay
-# and their unit tests for arm64 (they include the ring under threads and under kill -9), and run
-# them under qemu-user. What this does not show: weak memory. qemu-user runs arm64 code with this
+# Goal: the protocol's code does not depend on x86-64. Method: cross-compile the layers up to
+# libclient and their unit tests for arm64 (they include the ring under threads and under kill -9),
+# and run them under qemu-user. What this does not show: weak memory. qemu-user runs arm64 code with this
 # machine's order, so that is relacy's to look for.
 #
 # usage: run.sh [--fast]    --fast: base and shm only
@@ -10,7 +10,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/../../.." || exit 1
 
-layers=(base shm journal schema replay)
+layers=(base shm journal schema replay libclient)
 [[ ${1:-} == --fast ]] && layers=(base shm)
 readonly build=$PWD/build/arm64 sysroot=$PWD/build/arm64-sysroot
 
@@ -47,7 +47,7 @@ fi
 configure() {
   cmake -S . -B "$build" -G Ninja --toolchain "$PWD/tests/verify/arm64/toolchain.cmake" \
     -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE="-O1 -g0" -DOJ_ARM64_SYSROOT="$sysroot" \
-    "-DOPTJOURNAL_LAYERS=base;shm;journal;schema;replay" -DOPTJOURNAL_BENCH=OFF \
+    "-DOPTJOURNAL_LAYERS=base;shm;journal;schema;replay;libclient" -DOPTJOURNAL_BENCH=OFF \
     -DOPTJOURNAL_EXAMPLES=OFF
 }
 if ! configure >build/arm64-configure.txt 2>&1; then
@@ -55,6 +55,9 @@ if ! configure >build/arm64-configure.txt 2>&1; then
   echo "FAILED arm64 configure: see above"
   exit 1
 fi
+
+# A static program has no loader for a library of this processor.
+readonly not_here='GpuLoads.AreAskedOf*:GpusOfTheMachine.AreAskedOf*'
 
 status=0
 for layer in "${layers[@]}"; do
@@ -65,7 +68,7 @@ for layer in "${layers[@]}"; do
     continue
   fi
   begin=$SECONDS
-  output=$(qemu-aarch64-static "$build/bin/unit_$layer" 2>&1)
+  output=$(qemu-aarch64-static "$build/bin/unit_$layer" "--gtest_filter=-$not_here" 2>&1)
   code=$?
   passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) tests\?\..*/\1/p' <<<"$output")
   if [[ $code -eq 0 && ${passed:-0} -gt 0 ]]; then
