@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Goal: the protocol's code does not depend on x86-64. Method: cross-compile the layers up to
 # libclient and their unit tests for arm64 (they include the ring under threads and under kill -9),
-# and run them under qemu-user. What this does not show: weak memory. qemu-user runs arm64 code with this
-# machine's order, so that is relacy's to look for.
+# and run them under qemu-user. What this does not show: weak memory. qemu-user runs arm64 code with
+# this machine's order, so that is relacy's to look for.
 #
 # usage: run.sh [--fast]    --fast: base and shm only
 #
